@@ -1,0 +1,145 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package clientregistry is the clients that may ask for tokens: who they
+// are, how they prove it, and where answers to them may go.
+//
+//   - clientregistry.go: what a client is
+//   - redirecturi.go: which redirect URIs are the client's (RFC 8252, 9700)
+//   - authenticate.go: client authentication at the token endpoint (RFC 6749, 2.3)
+//
+// Every endpoint that a client calls uses this package; it knows no endpoint.
+package clientregistry
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/secret"
+)
+
+// ErrNotFound means that no such client is registered at the issuer.
+var ErrNotFound = errors.New("no such client")
+
+var allScopes = oidc.Scopes{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail, oidc.ScopeGroups, oidc.ScopeOfflineAccess}
+
+// AllScopes returns the scopes that a client may ask for unless it is limited
+// to less.
+func AllScopes() oidc.Scopes { return slices.Clone(allScopes) }
+
+// Client is a registered client (RFC 6749, section 2).
+type Client struct {
+	ID           oidc.ClientID `json:"id"`
+	Name         string        `json:"name,omitempty"`        // what a person reads on the login page; empty: the ID
+	SecretHash   string        `json:"secret_hash,omitempty"` // as HashSecret makes it; empty: a public client
+	RedirectURIs []string      `json:"redirect_uris"`
+	Scopes       oidc.Scopes   `json:"scopes,omitempty"`       // the most it may get; empty: all
+	GroupsClaim  string        `json:"groups_claim,omitempty"` // empty: the issuer's
+	SigningAlg   string        `json:"signing_alg,omitempty"`  // of its ID tokens; empty: the issuer's
+	Declared     bool          `json:"declared,omitempty"`     // stands in the configuration file and is changed there
+}
+
+// Public reports whether the client has no secret to prove itself with
+// (RFC 6749, section 2.1), so that PKCE is required of it.
+func (c Client) Public() bool { return c.SecretHash == "" }
+
+// DisplayName is what a person reads.
+func (c Client) DisplayName() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return string(c.ID)
+}
+
+// AllowedScopes is the most that the client may get.
+func (c Client) AllowedScopes() oidc.Scopes {
+	if len(c.Scopes) == 0 {
+		return allScopes
+	}
+	return c.Scopes
+}
+
+// Validate tells why the client cannot be registered, or returns nil.
+func (c Client) Validate() error {
+	switch {
+	case c.ID == "":
+		return errors.New("a client ID cannot be empty")
+	case len(c.ID) > 255:
+		return errors.New("a client ID has at most 255 bytes")
+	case len(c.RedirectURIs) == 0:
+		return errors.New("a client needs at least one redirect URI")
+	}
+	for _, r := range string(c.ID) {
+		// RFC 6749, appendix A.1: VSCHAR; spaces would be lost in flags.
+		if r <= ' ' || r > '~' {
+			return fmt.Errorf("client ID %q contains a character outside printable ASCII", c.ID)
+		}
+	}
+	for _, uri := range c.RedirectURIs {
+		if err := CheckRedirectURI(uri); err != nil {
+			return err
+		}
+	}
+	for _, scope := range c.Scopes {
+		if !allScopes.Has(scope) {
+			return fmt.Errorf("unknown scope %q; known are %s", scope, allScopes)
+		}
+	}
+	if len(c.Scopes) > 0 && !c.Scopes.Has(oidc.ScopeOpenID) {
+		return errors.New("the scopes of a client must include openid")
+	}
+	if c.GroupsClaim != "" {
+		if err := CheckGroupsClaim(c.GroupsClaim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckGroupsClaim tells why groups cannot appear under this name, or
+// returns nil.
+func CheckGroupsClaim(name string) error {
+	switch name {
+	case "":
+		return errors.New("the groups claim needs a name")
+	case "name", "preferred_username", "email", "email_verified":
+		return fmt.Errorf("claim %q has a meaning of its own and cannot hold the groups", name)
+	}
+	if oidc.IsProtocolClaim(name) {
+		return fmt.Errorf("claim %q belongs to the protocol and cannot hold the groups", name)
+	}
+	return nil
+}
+
+// NewSecret makes a client secret with 260 bits of chance.
+func NewSecret() secret.String { return secret.New(rand.Text() + rand.Text()) }
+
+// MinSecretLength is the least number of characters of a client secret that
+// somebody else made. Secrets are kept as a fast hash, which is only right
+// for what cannot be guessed (RFC 6749, section 10.10: 128 bits).
+const MinSecretLength = 22
+
+// CheckSecret tells why a client secret cannot be used, or returns nil.
+func CheckSecret(s secret.String) error {
+	if n := len(s.Reveal()); n < MinSecretLength {
+		return fmt.Errorf("the client secret has %d characters; at least %d are needed", n, MinSecretLength)
+	}
+	return nil
+}
+
+// HashSecret is what is kept of a client secret.
+func HashSecret(s secret.String) string {
+	sum := sha256.Sum256([]byte(s.Reveal()))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// HasSecret reports, in equal time, whether this is the client's secret.
+func (c Client) HasSecret(s secret.String) bool {
+	return subtle.ConstantTimeCompare([]byte(HashSecret(s)), []byte(c.SecretHash)) == 1
+}

@@ -1,0 +1,104 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package clientregistry
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// AllowsRedirectURI reports whether an answer may go to uri. It must equal a
+// registered one byte by byte (RFC 9700, section 2.1), except that the port
+// of a loopback URI is free (RFC 8252, section 7.3), for localhost too: the
+// plugins of kubectl use it, and they take whatever port is left.
+func (c Client) AllowsRedirectURI(uri string) bool {
+	for _, registered := range c.RedirectURIs {
+		if uri == registered || equalButPort(uri, registered) {
+			return true
+		}
+	}
+	return false
+}
+
+func equalButPort(uri, registered string) bool {
+	a, aOK := splitLoopback(uri)
+	b, bOK := splitLoopback(registered)
+	return aOK && bOK && a == b
+}
+
+// loopback is a loopback redirect URI without its port.
+type loopback struct{ host, rest string }
+
+// splitLoopback takes apart http://HOST[:PORT]REST by hand, because it must
+// agree with the browser that will follow it: nothing is decoded and nothing
+// is normalized, and what is not exactly of this form is no loopback URI.
+func splitLoopback(uri string) (loopback, bool) {
+	after, ok := strings.CutPrefix(uri, "http://")
+	if !ok {
+		return loopback{}, false
+	}
+	for _, host := range []string{"localhost", "127.0.0.1", "[::1]"} {
+		rest, ok := strings.CutPrefix(after, host)
+		if !ok {
+			continue
+		}
+		if port, ok := strings.CutPrefix(rest, ":"); ok {
+			digits := len(port) - len(strings.TrimLeft(port, "0123456789"))
+			if digits < 1 || digits > 5 {
+				return loopback{}, false
+			}
+			rest = port[digits:]
+		}
+		if rest != "" && rest[0] != '/' && rest[0] != '?' {
+			return loopback{}, false
+		}
+		return loopback{host, rest}, CheckRedirectURI(uri) == nil
+	}
+	return loopback{}, false
+}
+
+// CheckRedirectURI tells why a URI cannot be registered or answered to, or
+// returns nil. RFC 6749, section 3.1.2: absolute and without a fragment;
+// RFC 9700, section 2.6: https, or http for loopback addresses alone, or a
+// private-use scheme of a native app (RFC 8252, section 7.1).
+func CheckRedirectURI(uri string) error {
+	for _, r := range uri {
+		if r <= ' ' || r > '~' || strings.ContainsRune(`"<>\^{|}`+"`", r) {
+			return fmt.Errorf("redirect URI %q contains a character that a URI cannot", uri)
+		}
+	}
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return fmt.Errorf("redirect URI %q cannot be parsed", uri)
+	case u.Scheme == "":
+		return fmt.Errorf("redirect URI %q is not absolute", uri)
+	case strings.Contains(uri, "#"):
+		return fmt.Errorf("redirect URI %q has a fragment", uri)
+	case u.User != nil:
+		return fmt.Errorf("redirect URI %q contains a user name", uri)
+	case strings.Contains(uri, "*"):
+		return fmt.Errorf("redirect URI %q contains a wildcard; each is registered in full", uri)
+	}
+	switch u.Scheme {
+	case "https":
+		if u.Hostname() == "" {
+			return fmt.Errorf("redirect URI %q has no host", uri)
+		}
+	case "http":
+		switch u.Hostname() {
+		case "localhost", "127.0.0.1", "::1":
+		default:
+			return fmt.Errorf("redirect URI %q is http; only loopback addresses may do without https", uri)
+		}
+	default:
+		// A private-use scheme is a reversed domain name, so it has a dot;
+		// that also keeps javascript: and data: out.
+		if !strings.Contains(u.Scheme, ".") {
+			return fmt.Errorf("redirect URI %q has the scheme %s; use https, or http on a loopback address", uri, u.Scheme)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package authorize is the authorization endpoint and the login behind it
+// (RFC 6749, section 4.1; OpenID Connect Core 1.0, section 3.1.2).
+//
+//	GET|POST /authorize ──► session is good enough ──────────────► code
+//	                  └───► login page ──► POST /login ──► session ─┘
+//
+// Nothing is stored before a credential was accepted: the pending request is
+// sealed into the page, and opens only in the browser that it was shown to.
+//
+//   - request.go: what a client may ask
+//   - pkce.go: the code challenge
+//   - login.go: the page, the form and the session
+//   - throttle.go: how often a password may be tried
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/answer"
+	"github.com/tegata/tegata/internal/provider/grant"
+	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/provider/session"
+	"github.com/tegata/tegata/internal/seal"
+)
+
+// Grants is the storage of what end users grant.
+type Grants interface {
+	AddGrant(ctx context.Context, g grant.Grant) error
+}
+
+// Handler serves the authorization endpoint and the login page of an issuer.
+type Handler struct {
+	Issuer       oidc.Issuer
+	Clients      clientregistry.Clients
+	Source       identity.Source
+	Sessions     *session.Sessions
+	Grants       Grants
+	Pages        *page.Renderer
+	Seal         seal.Key // for pending requests
+	Cookie       string   // the name of the cookie that binds a login page to its browser
+	PageLifetime time.Duration
+	CodeLifetime time.Duration
+	// GrantLifetime is how long a grant's refresh tokens work at the most.
+	GrantLifetime time.Duration
+	Throttle      *Throttle
+	Now           func() time.Time
+	Log           *slog.Logger
+}
+
+// Start serves the authorization endpoint.
+func (h *Handler) Start(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	req, client, err := h.parse(ctx, r)
+	if err != nil {
+		h.fail(w, r, req, err)
+		return
+	}
+	found, user, err := h.current(ctx, r)
+	loggedIn := err == nil
+	switch {
+	case err != nil && !errors.Is(err, session.ErrNotFound):
+		h.fail(w, r, req, err)
+	case loggedIn && h.goodEnough(req, found):
+		h.finish(w, r, req, found, user)
+	case req.prompt.Has("none"):
+		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "the end user has to log in"})
+	default:
+		h.show(w, r, http.StatusOK, req, client, req.loginHint, page.NoProblem)
+	}
+}
+
+// current is the browser's session and its user as the source knows them
+// now. Without a session that still counts it returns session.ErrNotFound.
+func (h *Handler) current(ctx context.Context, r *http.Request) (session.Session, identity.User, error) {
+	found, err := h.Sessions.Find(ctx, r)
+	if err != nil {
+		return session.Session{}, identity.User{}, err
+	}
+	user, err := h.Source.Lookup(ctx, found.Subject)
+	if errors.Is(err, identity.ErrNotFound) || (err == nil && user.Disabled) {
+		return session.Session{}, identity.User{}, session.ErrNotFound
+	}
+	return found, user, err
+}
+
+// goodEnough reports whether the session answers the request without asking
+// the person (OpenID Connect Core 1.0, section 3.1.2.3).
+func (h *Handler) goodEnough(req request, s session.Session) bool {
+	if req.prompt.Has("login") || req.prompt.Has("select_account") {
+		return false
+	}
+	return req.maxAge == nil || h.Now().Sub(s.AuthTime) <= *req.maxAge
+}
+
+// finish grants what was asked and sends the code to the client.
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, req request, s session.Session, user identity.User) {
+	now := h.Now()
+	id := grant.NewID()
+	code := grant.NewCode(id)
+	err := h.Grants.AddGrant(r.Context(), grant.Grant{
+		ID:            id,
+		Client:        req.Client,
+		Subject:       user.Subject,
+		Scopes:        req.Scopes,
+		SessionID:     s.ID,
+		AuthTime:      s.AuthTime,
+		CreatedAt:     now,
+		ExpiresAt:     now.Add(h.GrantLifetime),
+		RedirectURI:   req.RedirectURI,
+		CodeChallenge: req.CodeChallenge,
+		Nonce:         req.Nonce,
+		CodeHash:      grant.HashCode(code),
+		CodeExpiresAt: now.Add(h.CodeLifetime),
+	})
+	if err != nil {
+		h.fail(w, r, req, fmt.Errorf("keeping the grant: %w", err))
+		return
+	}
+	h.Log.LogAttrs(r.Context(), slog.LevelInfo, "login granted", slog.String("client", string(req.Client)),
+		slog.String("subject", string(user.Subject)), slog.String("grant", id), slog.String("remote", r.RemoteAddr))
+	h.leave(w, r, h.redirect(req, url.Values{"code": {code.Reveal()}}))
+}
+
+// fail is the bridge for this endpoint: a page while the redirect URI is in
+// doubt, a redirect with the error from then on.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, req request, err error) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		status, failure := http.StatusBadRequest, page.Failure{Problem: refused.problem, Detail: refused.detail}
+		if refused.problem == page.Unavailable {
+			status = http.StatusServiceUnavailable
+			_, failure.Reference = answer.Classify(refused.cause)
+		}
+		answer.Log(r, h.Log, err, failure.Reference)
+		h.Pages.Failure(w, r, status, failure)
+		return
+	}
+	problem, reference := answer.Classify(err)
+	answer.Log(r, h.Log, err, reference)
+	values := url.Values{"error": {string(problem.Code)}}
+	if problem.Description != "" {
+		values.Set("error_description", problem.Description)
+	}
+	h.leave(w, r, h.redirect(req, values))
+}
+
+// leave sends the browser on. 303: whatever the method was, the next one is
+// GET, so a password is never posted on (RFC 9700, section 4.12).
+func (h *Handler) leave(w http.ResponseWriter, r *http.Request, address string) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, address, http.StatusSeeOther)
+}

@@ -1,0 +1,162 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package authorize
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/provider/answer"
+	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/provider/session"
+	"github.com/tegata/tegata/internal/secret"
+)
+
+// show writes the login page with the pending request sealed into it.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, req request, client clientregistry.Client, login string, problem page.Problem) {
+	req.At = h.Now().Unix()
+	plain, err := json.Marshal(req)
+	if err != nil {
+		h.fail(w, r, req, fmt.Errorf("encoding the pending request: %w", err))
+		return
+	}
+	name := ""
+	if req.Client != "" {
+		name = client.DisplayName()
+	}
+	h.Pages.LogIn(w, r, status, page.LogIn{
+		Client:      name,
+		Request:     h.Seal.Seal(plain, h.bind(w, r)),
+		Login:       login,
+		Problem:     problem,
+		RedirectURI: req.RedirectURI,
+	})
+}
+
+// bind returns what only this browser knows, and tells it if it does not yet:
+// a page that was made for another browser cannot be posted from this one
+// (RFC 9700, section 4.7.1). One cookie serves all tabs.
+func (h *Handler) bind(w http.ResponseWriter, r *http.Request) string {
+	if cookie, err := r.Cookie(h.Cookie); err == nil && len(cookie.Value) >= 26 {
+		return cookie.Value
+	}
+	value := rand.Text()
+	http.SetCookie(w, &http.Cookie{
+		Name: h.Cookie, Value: value, Path: "/",
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return value
+}
+
+// pending opens the request of a login page. It reports false for a page that
+// is too old, was made for another browser, or was not made here.
+func (h *Handler) pending(r *http.Request) (request, bool) {
+	cookie, err := r.Cookie(h.Cookie)
+	if err != nil {
+		return request{}, false
+	}
+	plain, err := h.Seal.Open(r.PostForm.Get("request"), cookie.Value)
+	if err != nil {
+		return request{}, false
+	}
+	var req request
+	if err := json.Unmarshal(plain, &req); err != nil {
+		return request{}, false
+	}
+	age := h.Now().Sub(time.Unix(req.At, 0))
+	return req, age >= -time.Minute && age < h.PageLifetime
+}
+
+// Login serves the form of the login page.
+func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	if err := r.ParseForm(); err != nil {
+		h.fail(w, r, request{}, &refusal{problem: page.BadRequest, detail: "the form cannot be decoded", cause: err})
+		return
+	}
+	req, ok := h.pending(r)
+	if !ok {
+		h.fail(w, r, req, &refusal{problem: page.PageExpired, cause: errors.New("a login page that is too old or of another browser")})
+		return
+	}
+	var client clientregistry.Client
+	if req.Client != "" {
+		var err error
+		if client, err = h.Clients.Client(ctx, req.Client); errors.Is(err, clientregistry.ErrNotFound) {
+			h.fail(w, r, req, &refusal{problem: page.UnknownClient, detail: fmt.Sprintf("client_id %q", req.Client)})
+			return
+		} else if err != nil {
+			h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("finding the client: %w", err)})
+			return
+		}
+	}
+
+	login, password := r.PostForm.Get("login"), secret.New(r.PostForm.Get("password"))
+	again := func(status int, problem page.Problem) {
+		h.Log.LogAttrs(ctx, slog.LevelWarn, "login refused", slog.String("problem", string(problem)),
+			slog.String("client", string(req.Client)), slog.String("login", login), slog.String("remote", r.RemoteAddr))
+		h.show(w, r, status, req, client, login, problem)
+	}
+	attempt := h.Throttle.Attempt(login, r.RemoteAddr)
+	if !attempt.Allowed() {
+		w.Header().Set("Retry-After", "30")
+		again(http.StatusTooManyRequests, page.TooManyAttempts)
+		return
+	}
+	user, err := h.Source.Authenticate(ctx, login, password)
+	switch {
+	case errors.Is(err, identity.ErrWrongCredentials):
+		attempt.Failed()
+		again(http.StatusForbidden, page.WrongCredentials)
+		return
+	case errors.Is(err, identity.ErrDisabled):
+		attempt.Failed()
+		again(http.StatusForbidden, page.UserDisabled)
+		return
+	case err != nil:
+		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("authenticating: %w", err)})
+		return
+	}
+	begun, err := h.Sessions.Begin(ctx, w, r, user.Subject)
+	if err != nil {
+		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: err})
+		return
+	}
+	if req.Client == "" { // the issuer's own page
+		h.leave(w, r, string(h.Issuer))
+		return
+	}
+	h.finish(w, r, req, begun, user)
+}
+
+// Home serves the issuer's own address: who is logged in, or the login page.
+func (h *Handler) Home(w http.ResponseWriter, r *http.Request) {
+	_, user, err := h.current(r.Context(), r)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		h.show(w, r, http.StatusOK, request{}, clientregistry.Client{}, "", page.NoProblem)
+	case err != nil:
+		h.fail(w, r, request{}, &refusal{problem: page.Unavailable, cause: err})
+	default:
+		h.Pages.LoggedIn(w, r, page.LoggedIn{Username: user.Username, Name: user.Name, Email: user.Email, Groups: user.Groups})
+	}
+}
+
+// LogOut serves the button that ends the browser's session.
+func (h *Handler) LogOut(w http.ResponseWriter, r *http.Request) {
+	if err := h.Sessions.End(r.Context(), w, r); err != nil {
+		_, reference := answer.Classify(err)
+		answer.Log(r, h.Log, err, reference)
+		h.Pages.Failure(w, r, http.StatusServiceUnavailable, page.Failure{Problem: page.Unavailable, Reference: reference})
+		return
+	}
+	h.leave(w, r, string(h.Issuer))
+}

@@ -1,0 +1,171 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/page"
+)
+
+// request is a valid authorization request (RFC 6749, section 4.1.1; OpenID
+// Connect Core 1.0, section 3.1.2.1). It is what the login page carries,
+// sealed, so its JSON names are short.
+type request struct {
+	Client        oidc.ClientID `json:"c"`
+	RedirectURI   string        `json:"r"`
+	State         string        `json:"s,omitempty"`
+	Nonce         string        `json:"n,omitempty"`
+	Scopes        oidc.Scopes   `json:"o"`
+	CodeChallenge string        `json:"p,omitempty"`
+	At            int64         `json:"t"` // Unix seconds at which the page was shown
+
+	prompt    oidc.Scopes // none, login, consent, select_account
+	maxAge    *time.Duration
+	loginHint string
+}
+
+// refusal is an error that must not leave by a redirect, because nobody has
+// vouched for the redirect URI (RFC 6749, section 4.1.2.1).
+type refusal struct {
+	problem page.Problem
+	detail  string
+	cause   error // for our log; may be nil
+}
+
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return r.cause.Error()
+	}
+	return r.detail
+}
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+// maxParameter bounds each parameter, which the page has to carry.
+const maxParameter = 2048
+
+// parse reads and checks an authorization request. The error is a *refusal
+// as long as the redirect URI is in doubt, then an *oidc.Error for the
+// redirect; in the second case the request returned has what a redirect needs.
+func (h *Handler) parse(ctx context.Context, r *http.Request) (request, clientregistry.Client, error) {
+	if err := r.ParseForm(); err != nil {
+		return request{}, clientregistry.Client{}, &refusal{problem: page.BadRequest, detail: "the parameters cannot be decoded"}
+	}
+	form := r.Form
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if len(form[name]) != 1 || form.Get(name) == "" {
+			return request{}, clientregistry.Client{}, &refusal{problem: page.BadRequest, detail: name + " must be given, once"}
+		}
+	}
+
+	// Step 1: the client, then where its answers may go.
+	client, err := h.Clients.Client(ctx, oidc.ClientID(form.Get("client_id")))
+	switch {
+	case errors.Is(err, clientregistry.ErrNotFound):
+		return request{}, client, &refusal{problem: page.UnknownClient, detail: fmt.Sprintf("client_id %.100q", form.Get("client_id"))}
+	case err != nil:
+		return request{}, client, &refusal{problem: page.Unavailable, cause: fmt.Errorf("finding the client: %w", err)}
+	case !client.AllowsRedirectURI(form.Get("redirect_uri")):
+		return request{}, client, &refusal{problem: page.WrongRedirectURI, detail: fmt.Sprintf("redirect_uri %.200q for client_id %q", form.Get("redirect_uri"), client.ID)}
+	}
+
+	// Step 2: from here on the client is told what is wrong.
+	req := request{
+		Client:        client.ID,
+		RedirectURI:   form.Get("redirect_uri"),
+		State:         form.Get("state"),
+		Nonce:         form.Get("nonce"),
+		Scopes:        oidc.ParseScopes(form.Get("scope")),
+		CodeChallenge: form.Get("code_challenge"),
+		prompt:        oidc.ParseScopes(form.Get("prompt")),
+		loginHint:     form.Get("login_hint"),
+	}
+	if err := req.check(form); err != nil {
+		return req, client, err
+	}
+	if err := checkCodeChallenge(client, req.CodeChallenge, form.Get("code_challenge_method")); err != nil {
+		return req, client, err
+	}
+	// Unknown scopes, and those beyond the client's, are left out and the
+	// token response says what was granted (RFC 6749, section 3.3).
+	req.Scopes = req.Scopes.Only(client.AllowedScopes())
+	return req, client, nil
+}
+
+func (req *request) check(form url.Values) error {
+	for name, values := range form {
+		switch {
+		case len(values) > 1:
+			// RFC 6749, section 3.1: parameters must not be repeated.
+			return invalid("parameter %.40q is given more than once", name)
+		case len(values[0]) > maxParameter:
+			return invalid("parameter %.40q is longer than %d bytes", name, maxParameter)
+		}
+	}
+	switch {
+	case form.Has("request"): // OpenID Connect Core 1.0, section 3.1.2.6
+		return &oidc.Error{Code: oidc.RequestNotSupported, Description: "request objects are not supported"}
+	case form.Has("request_uri"):
+		return &oidc.Error{Code: oidc.RequestURINotSupported, Description: "request_uri is not supported"}
+	case form.Get("response_type") == "":
+		return invalid("response_type is missing")
+	case form.Get("response_type") != "code":
+		return &oidc.Error{Code: oidc.UnsupportedResponseType, Description: "only response_type=code is supported"}
+	case form.Has("response_mode") && form.Get("response_mode") != "query":
+		return invalid("only response_mode=query is supported")
+	case !req.Scopes.Has(oidc.ScopeOpenID):
+		return &oidc.Error{Code: oidc.InvalidScope, Description: "scope must include openid"}
+	}
+	for _, prompt := range req.prompt {
+		if !slices.Contains(prompts(), prompt) {
+			return invalid("unknown prompt %.40q", prompt)
+		}
+	}
+	if req.prompt.Has("none") && len(req.prompt) > 1 {
+		return invalid("prompt=none goes with no other prompt")
+	}
+	if text := form.Get("max_age"); text != "" {
+		seconds, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return invalid("max_age %.40q is not a number of seconds", text)
+		}
+		age := time.Duration(seconds) * time.Second
+		req.maxAge = &age
+	}
+	return nil
+}
+
+// prompts lists the values of prompt (OpenID Connect Core 1.0, section
+// 3.1.2.1). No consent is asked here, so consent asks for nothing more.
+func prompts() []string { return []string{"none", "login", "consent", "select_account"} }
+
+func invalid(format string, args ...any) error {
+	return &oidc.Error{Code: oidc.InvalidRequest, Description: fmt.Sprintf(format, args...)}
+}
+
+// redirect is the address that carries an answer to the client (RFC 6749,
+// section 4.1.2), with our issuer in it against mix-up (RFC 9207). The
+// registered URI is kept byte by byte; its query, if any, is added to.
+func (h *Handler) redirect(req request, answer url.Values) string {
+	if req.State != "" {
+		answer.Set("state", req.State)
+	}
+	answer.Set("iss", string(h.Issuer))
+	separator := "?"
+	if strings.Contains(req.RedirectURI, "?") {
+		separator = "&"
+	}
+	return req.RedirectURI + separator + answer.Encode()
+}

@@ -1,0 +1,54 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package discovery publishes what everybody may know of an issuer: its
+// metadata (OpenID Connect Discovery 1.0, section 4; RFC 8414, section 3) and
+// its key set (RFC 7517). Both are made once and served from memory.
+package discovery
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Document is a public JSON document.
+type Document struct {
+	body         []byte
+	etag         string
+	cacheControl string
+	length       string
+}
+
+// KeySetLifetime is how long others may keep the key set. A new signing key
+// is published at least so long before it signs (docs/adr/0005).
+const KeySetLifetime = 10 * time.Minute
+
+// New makes a document of JSON that may be kept for the lifetime.
+func New(body []byte, lifetime time.Duration) *Document {
+	sum := sha256.Sum256(body)
+	return &Document{
+		body:         bytes.Clone(body),
+		etag:         `"` + hex.EncodeToString(sum[:8]) + `"`,
+		cacheControl: "public, max-age=" + strconv.Itoa(int(lifetime/time.Second)),
+		length:       strconv.Itoa(len(body)),
+	}
+}
+
+// ServeHTTP implements [http.Handler].
+func (d *Document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Cache-Control", d.cacheControl)
+	header.Set("Etag", d.etag)
+	header.Set("Access-Control-Allow-Origin", "*") // nothing here is anybody's alone
+	if r.Header.Get("If-None-Match") == d.etag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", d.length)
+	w.Write(d.body)
+}

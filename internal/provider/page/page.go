@@ -1,0 +1,182 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package page is what a person sees of the provider: log in, logged in,
+// error. Plain HTML that works without script, in English and Japanese, light
+// and dark, from 320 pixels wide.
+//
+//   - page.go: the pages as Go calls
+//   - messages.go: every word, in both languages
+//   - *.html, tegata.css: the templates and the one style sheet
+//   - testdata: golden copies of each page
+//
+// The endpoints call it; it knows no endpoint and no storage.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
+//go:embed *.html tegata.css
+var files embed.FS
+
+// Renderer writes the pages of one issuer.
+type Renderer struct {
+	templates  *template.Template
+	stylesheet []byte
+	style      string // the path of the style sheet
+	base       string // the path of the issuer, without a slash at the end
+	host       string
+	matcher    language.Matcher
+}
+
+// New makes the pages of the issuer at the URL.
+func New(issuer *url.URL) (*Renderer, error) {
+	templates, err := template.ParseFS(files, "*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parsing the pages: %w", err)
+	}
+	stylesheet, err := files.ReadFile("tegata.css")
+	if err != nil {
+		return nil, fmt.Errorf("reading the style sheet: %w", err)
+	}
+	sum := sha256.Sum256(stylesheet)
+	base := strings.TrimSuffix(issuer.Path, "/")
+	return &Renderer{
+		templates:  templates,
+		stylesheet: stylesheet,
+		style:      base + "/assets/tegata-" + hex.EncodeToString(sum[:6]) + ".css",
+		base:       base,
+		host:       issuer.Host,
+		matcher:    language.NewMatcher([]language.Tag{language.English, language.Japanese}),
+	}, nil
+}
+
+// LogIn is the page that asks for a user name and a password.
+type LogIn struct {
+	Client  string // who asks, as a person knows it; empty at the issuer's own page
+	Request string // the sealed pending request
+	Login   string // what the person typed before, or the login_hint
+	Problem Problem
+	// RedirectURI is where the answer will go; a browser checks it against
+	// form-action when it follows the redirect that answers the form.
+	RedirectURI string
+}
+
+// LogIn writes the page.
+func (p *Renderer) LogIn(w http.ResponseWriter, r *http.Request, status int, v LogIn) {
+	p.write(w, r, status, "login.html", v.RedirectURI, v)
+}
+
+// Failure is the page for a request that cannot go on and must not be
+// answered by a redirect.
+type Failure struct {
+	Problem   Problem
+	Detail    string // for who wrote the client; English, may be empty
+	Reference string // finds the line in the log; may be empty
+}
+
+// Failure writes the page.
+func (p *Renderer) Failure(w http.ResponseWriter, r *http.Request, status int, v Failure) {
+	p.write(w, r, status, "failure.html", "", v)
+}
+
+// LoggedIn is the issuer's own page for a person with a session.
+type LoggedIn struct {
+	Username string
+	Name     string
+	Email    string
+	Groups   []string
+}
+
+// LoggedIn writes the page.
+func (p *Renderer) LoggedIn(w http.ResponseWriter, r *http.Request, v LoggedIn) {
+	p.write(w, r, http.StatusOK, "loggedin.html", "", v)
+}
+
+// StylesheetPath is where Stylesheet belongs. It changes with the content, so
+// the answer can be kept for ever.
+func (p *Renderer) StylesheetPath() string { return p.style }
+
+// Stylesheet serves the style sheet.
+func (p *Renderer) Stylesheet(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	w.Write(p.stylesheet)
+}
+
+// view is what every template gets.
+type view struct {
+	Lang  string
+	Text  messages
+	Style string
+	Base  string
+	Host  string
+	Page  any
+}
+
+func (p *Renderer) write(w http.ResponseWriter, r *http.Request, status int, name, redirectURI string, content any) {
+	v := view{Lang: "en", Text: english, Style: p.style, Base: p.base, Host: p.host, Page: content}
+	if p.japanese(r) {
+		v.Lang, v.Text = "ja", japanese
+	}
+	var body bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&body, name, v); err != nil {
+		// The templates are part of the program and every page has a golden
+		// test, so this is a defect; the person still gets an answer.
+		http.Error(w, "this page cannot be shown", http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Language", v.Lang)
+	header.Set("Cache-Control", "no-store")
+	header.Set("Vary", "Accept-Language")
+	header.Set("Content-Security-Policy", contentSecurityPolicy(redirectURI))
+	w.WriteHeader(status)
+	w.Write(body.Bytes())
+}
+
+// japanese reports whether the person would rather read Japanese: by
+// ui_locales if the client passed it (OpenID Connect Core 1.0, section
+// 3.1.2.1), by Accept-Language otherwise.
+func (p *Renderer) japanese(r *http.Request) bool {
+	var wanted []language.Tag
+	if r.Form != nil {
+		for locale := range strings.FieldsSeq(r.Form.Get("ui_locales")) {
+			if tag, err := language.Parse(locale); err == nil {
+				wanted = append(wanted, tag)
+			}
+		}
+	}
+	accepted, _, err := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
+	if err == nil {
+		wanted = append(wanted, accepted...)
+	}
+	_, index, _ := p.matcher.Match(wanted...)
+	return index == 1
+}
+
+// contentSecurityPolicy allows our style sheet and a form that answers to us
+// and, after the login, to the client.
+func contentSecurityPolicy(redirectURI string) string {
+	target := ""
+	if u, err := url.Parse(redirectURI); err == nil && u.Scheme != "" {
+		target = " " + u.Scheme + ":"
+		if u.Host != "" {
+			target += "//" + u.Host
+		}
+	}
+	return "default-src 'none'; style-src 'self'; form-action 'self'" + target +
+		"; base-uri 'none'; frame-ancestors 'none'"
+}

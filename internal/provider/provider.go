@@ -1,0 +1,225 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package provider is one issuer as an [http.Handler]: an OpenID Provider
+// (OpenID Connect Core 1.0) over finished parts. It knows no database, no
+// file and no flag; package admin hands it what it needs.
+//
+// routes.go is the map of the whole: each line names an endpoint and the
+// package that serves it.
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/authorize"
+	"github.com/tegata/tegata/internal/provider/discovery"
+	"github.com/tegata/tegata/internal/provider/grant"
+	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/provider/session"
+	"github.com/tegata/tegata/internal/provider/token"
+	"github.com/tegata/tegata/internal/provider/userinfo"
+	"github.com/tegata/tegata/internal/seal"
+	"github.com/tegata/tegata/internal/signingkey"
+)
+
+// Storage keeps the clients, sessions and grants of one issuer. Each endpoint
+// sees the few methods that it declares itself.
+type Storage interface {
+	clientregistry.Clients
+	session.Storage
+	authorize.Grants
+	token.Grants
+}
+
+// Config is what an issuer is made of.
+type Config struct {
+	// ID tells the issuers of a server apart. It stays when the URL changes.
+	ID          string
+	Issuer      oidc.Issuer
+	Storage     Storage
+	Source      identity.Source
+	Keys        *signingkey.KeySet
+	Secret      seal.Key // the issuer's own; purposes are derived from it
+	SigningAlg  string   // of ID tokens; empty: RS256
+	GroupsClaim string   // empty: groups
+	Lifetimes   Lifetimes
+	// Ready reports whether the storage answers, within the context's
+	// deadline.
+	Ready func(context.Context) error
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: no log
+}
+
+// Lifetimes are how long things last. A zero value means its default.
+type Lifetimes struct {
+	LoginPage       time.Duration // from the page to the password; 30 minutes
+	Code            time.Duration // from the redirect to the token request; 1 minute
+	IDToken         time.Duration // 15 minutes
+	AccessToken     time.Duration // 15 minutes
+	Session         time.Duration // of a browser; 12 hours
+	RefreshIdle     time.Duration // of a refresh token that nobody uses; 7 days
+	RefreshAbsolute time.Duration // of a login, refreshed or not; 30 days
+	ReplayWindow    time.Duration // for a refresh token whose answer was lost; 30 seconds
+}
+
+// DefaultLifetimes returns the defaults.
+func DefaultLifetimes() Lifetimes {
+	return Lifetimes{
+		LoginPage:       30 * time.Minute,
+		Code:            time.Minute,
+		IDToken:         15 * time.Minute,
+		AccessToken:     15 * time.Minute,
+		Session:         12 * time.Hour,
+		RefreshIdle:     7 * 24 * time.Hour,
+		RefreshAbsolute: 30 * 24 * time.Hour,
+		ReplayWindow:    30 * time.Second,
+	}
+}
+
+func (l Lifetimes) withDefaults() Lifetimes {
+	defaults := DefaultLifetimes()
+	for _, pair := range []struct{ value, fallback *time.Duration }{
+		{&l.LoginPage, &defaults.LoginPage},
+		{&l.Code, &defaults.Code},
+		{&l.IDToken, &defaults.IDToken},
+		{&l.AccessToken, &defaults.AccessToken},
+		{&l.Session, &defaults.Session},
+		{&l.RefreshIdle, &defaults.RefreshIdle},
+		{&l.RefreshAbsolute, &defaults.RefreshAbsolute},
+		{&l.ReplayWindow, &defaults.ReplayWindow},
+	} {
+		if *pair.value == 0 {
+			*pair.value = *pair.fallback
+		}
+	}
+	return l
+}
+
+// CheckIssuer tells why a URL cannot be an issuer, or returns nil (OpenID
+// Connect Core 1.0, section 2: https, without query and fragment; a path is
+// allowed). API servers compare it byte by byte, so only one spelling of it
+// is taken.
+func CheckIssuer(issuer oidc.Issuer) error {
+	u, err := url.Parse(string(issuer))
+	switch {
+	case err != nil:
+		return fmt.Errorf("issuer %q is not a URL", issuer)
+	case u.Scheme != "https":
+		return fmt.Errorf("issuer %q must begin with https://", issuer)
+	case u.Host == "" || u.User != nil:
+		return fmt.Errorf("issuer %q must be https://HOST, with a path if you like", issuer)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(string(issuer), "#"):
+		return fmt.Errorf("issuer %q must have no query and no fragment", issuer)
+	case strings.HasSuffix(string(issuer), "/"):
+		return fmt.Errorf("issuer %q ends with a slash; leave it out, here and in every client", issuer)
+	case u.Host != strings.ToLower(u.Host):
+		return fmt.Errorf("issuer %q has capital letters in its host", issuer)
+	case u.EscapedPath() != u.Path || strings.Contains(u.Path, "//") || strings.Contains(u.Path, "/.") || strings.ContainsAny(u.Path, "{}"):
+		return fmt.Errorf("issuer %q has a path with unusual characters", issuer)
+	}
+	return nil
+}
+
+// Provider serves one issuer.
+type Provider struct {
+	handler http.Handler
+}
+
+// New makes the provider of an issuer.
+func New(c Config) (*Provider, error) {
+	if err := CheckIssuer(c.Issuer); err != nil {
+		return nil, err
+	}
+	if c.ID == "" || c.Storage == nil || c.Source == nil || c.Keys == nil || c.Ready == nil {
+		return nil, errors.New("an issuer needs an ID, a storage, a source, signing keys and a readiness check")
+	}
+	if c.SigningAlg == "" {
+		c.SigningAlg = signingkey.RS256
+	}
+	if c.GroupsClaim == "" {
+		c.GroupsClaim = "groups"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Lifetimes = c.Lifetimes.withDefaults()
+	u, err := url.Parse(string(c.Issuer))
+	if err != nil {
+		return nil, err
+	}
+	pages, err := page.New(u)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := json.Marshal(metadata(c))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the metadata: %w", err)
+	}
+	e := endpoints{
+		metadata: discovery.New(metadata, discovery.KeySetLifetime),
+		keys:     discovery.New(c.Keys.JWKS(), discovery.KeySetLifetime),
+		pages:    pages,
+		authorize: &authorize.Handler{
+			Issuer:  c.Issuer,
+			Clients: c.Storage,
+			Source:  c.Source,
+			Sessions: &session.Sessions{
+				Storage: c.Storage, Cookie: "__Host-tegata-session-" + c.ID, Lifetime: c.Lifetimes.Session, Now: c.Now,
+			},
+			Grants:        c.Storage,
+			Pages:         pages,
+			Seal:          c.Secret.Derive("login page"),
+			Cookie:        "__Host-tegata-browser-" + c.ID,
+			PageLifetime:  c.Lifetimes.LoginPage,
+			CodeLifetime:  c.Lifetimes.Code,
+			GrantLifetime: c.Lifetimes.RefreshAbsolute,
+			Throttle:      authorize.NewThrottle(c.Now),
+			Now:           c.Now,
+			Log:           c.Log,
+		},
+		token: &token.Handler{
+			Clients:       c.Storage,
+			Grants:        c.Storage,
+			Source:        c.Source,
+			RefreshTokens: grant.RefreshTokens{Key: c.Secret.Derive("refresh token")},
+			RefreshIdle:   c.Lifetimes.RefreshIdle,
+			ReplayWindow:  c.Lifetimes.ReplayWindow,
+			Mint: &token.Mint{
+				Issuer: c.Issuer, Signer: c.Keys, SigningAlg: c.SigningAlg, GroupsClaim: c.GroupsClaim,
+				IDTokenLifetime: c.Lifetimes.IDToken, AccessTokenLifetime: c.Lifetimes.AccessToken, Now: c.Now,
+			},
+			Now: c.Now,
+			Log: c.Log,
+		},
+		userinfo: &userinfo.Handler{
+			Issuer: c.Issuer, Verifier: c.Keys, Grants: c.Storage, Clients: c.Storage, Source: c.Source,
+			GroupsClaim: c.GroupsClaim, Now: c.Now, Log: c.Log,
+		},
+		ready: c.Ready,
+	}
+	return &Provider{harden(e.routes(strings.TrimSuffix(u.Path, "/")), loopback(u.Hostname()))}, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,93 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/grant"
+	"github.com/tegata/tegata/internal/secret"
+)
+
+// refresh is the refresh_token grant (RFC 6749, section 6) with rotation
+// (RFC 9700, section 4.14.2; docs/adr/0006). Of the family of one grant, the
+// newest token is good; the one before it is good for a short while and gets
+// the same successor; any older one is a replay and ends the family.
+func (h *Handler) refresh(ctx context.Context, client clientregistry.Client, form url.Values) (redemption, error) {
+	token := secret.New(form.Get("refresh_token"))
+	if token.IsZero() {
+		return redemption{}, invalidRequest("refresh_token is missing")
+	}
+	unknown := invalidGrant("the refresh token is unknown, has expired or was revoked")
+	id, generation, ok := h.RefreshTokens.Read(token)
+	if !ok {
+		return redemption{}, unknown
+	}
+	g, err := h.Grants.Grant(ctx, id)
+	if errors.Is(err, grant.ErrNotFound) {
+		return redemption{}, unknown
+	}
+	if err != nil {
+		return redemption{}, fmt.Errorf("finding the grant of a refresh token: %w", err)
+	}
+	now := h.Now()
+	switch {
+	case g.Client != client.ID: // RFC 6749, section 10.4
+		return redemption{}, invalidGrant("the refresh token was issued to another client")
+	case !g.Live(now) || now.Sub(g.RotatedAt) > h.RefreshIdle || generation > g.Generation:
+		return redemption{}, unknown
+	}
+	again, err := h.replayed(ctx, g, generation)
+	if err != nil {
+		return redemption{}, err
+	}
+	scopes := g.Scopes
+	if asked := oidc.ParseScopes(form.Get("scope")); len(asked) > 0 {
+		if scopes = asked.Only(g.Scopes); len(scopes) < len(asked) {
+			return redemption{}, &oidc.Error{Code: oidc.InvalidScope, Description: "scope goes beyond what was granted"}
+		}
+	}
+	take := func(ctx context.Context) (int, error) {
+		if again {
+			return g.Generation, nil
+		}
+		err := h.Grants.RotateRefreshToken(ctx, g.ID, generation, now)
+		if !errors.Is(err, grant.ErrSuperseded) {
+			return generation + 1, err
+		}
+		// Another request with the same token was faster, or the grant has
+		// just been ended.
+		if g, err = h.Grants.Grant(ctx, g.ID); err != nil {
+			return 0, fmt.Errorf("finding the grant of a refresh token: %w", err)
+		}
+		if !g.Live(now) {
+			return 0, unknown
+		}
+		_, err = h.replayed(ctx, g, generation)
+		return g.Generation, err
+	}
+	return redemption{grant: g, scopes: scopes, take: take}, nil
+}
+
+// replayed reports whether the token of this generation was rotated before.
+// Within the window that is the loss of an answer: the same successor is
+// given again. Otherwise it is a theft, and the family ends.
+func (h *Handler) replayed(ctx context.Context, g grant.Grant, generation int) (again bool, err error) {
+	switch {
+	case generation == g.Generation:
+		return false, nil
+	case generation == g.Generation-1 && h.Now().Sub(g.RotatedAt) <= h.ReplayWindow:
+		return true, nil
+	}
+	h.Log.LogAttrs(ctx, slog.LevelWarn, "refresh token replayed", slog.String("grant", g.ID),
+		slog.String("client", string(g.Client)), slog.String("subject", string(g.Subject)),
+		slog.Int("generation", generation), slog.Int("newest", g.Generation))
+	return false, h.end(ctx, g, "the refresh token was used before; the login has been revoked")
+}

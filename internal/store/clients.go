@@ -1,0 +1,85 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/oidc"
+)
+
+// ErrExists means that a user, group or client of that name is there already.
+var ErrExists = errors.New("exists already")
+
+// Client implements [clientregistry.Clients].
+func (i *Issuer) Client(ctx context.Context, id oidc.ClientID) (clientregistry.Client, error) {
+	return readClient(i.db.row(ctx, `SELECT specification FROM clients WHERE issuer = $1 AND id = $2`, i.id, string(id)))
+}
+
+// ClientList returns all clients, ordered by ID.
+func (i *Issuer) ClientList(ctx context.Context) ([]clientregistry.Client, error) {
+	clients := []clientregistry.Client{}
+	err := i.db.each(ctx, func(row scanner) error {
+		client, err := readClient(row)
+		clients = append(clients, client)
+		return err
+	}, `SELECT specification FROM clients WHERE issuer = $1 ORDER BY id`, i.id)
+	return clients, err
+}
+
+func readClient(row scanner) (clientregistry.Client, error) {
+	var specification string
+	err := row.Scan(&specification)
+	if errors.Is(err, sql.ErrNoRows) {
+		return clientregistry.Client{}, clientregistry.ErrNotFound
+	}
+	if err != nil {
+		return clientregistry.Client{}, plain(err)
+	}
+	var client clientregistry.Client
+	if err := json.Unmarshal([]byte(specification), &client); err != nil {
+		return clientregistry.Client{}, fmt.Errorf("decoding a client: %w", err)
+	}
+	return client, nil
+}
+
+// AddClient registers a client, or returns ErrExists.
+func (i *Issuer) AddClient(ctx context.Context, client clientregistry.Client, now time.Time) error {
+	return i.db.write(ctx, func(tx *tx) error { return i.addClient(tx, client, now) })
+}
+
+func (i *Issuer) addClient(tx *tx, client clientregistry.Client, now time.Time) error {
+	specification, err := json.Marshal(client)
+	if err != nil {
+		return fmt.Errorf("encoding a client: %w", err)
+	}
+	changed, err := tx.changed(`INSERT INTO clients (issuer, id, declared, specification, created_at)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		i.id, string(client.ID), oneIf(client.Declared), string(specification), millis(now))
+	if err == nil && changed == 0 {
+		return fmt.Errorf("client %q %w", client.ID, ErrExists)
+	}
+	return err
+}
+
+// DeleteClient forgets a client and ends what was granted to it. It returns
+// clientregistry.ErrNotFound if there is none.
+func (i *Issuer) DeleteClient(ctx context.Context, id oidc.ClientID) error {
+	return i.db.write(ctx, func(tx *tx) error {
+		changed, err := tx.changed(`DELETE FROM clients WHERE issuer = $1 AND id = $2`, i.id, string(id))
+		if err != nil {
+			return err
+		}
+		if changed == 0 {
+			return clientregistry.ErrNotFound
+		}
+		return tx.exec(`DELETE FROM grants WHERE issuer = $1 AND client = $2`, i.id, string(id))
+	})
+}

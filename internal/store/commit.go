@@ -1,0 +1,193 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// committer is the one writer of the process. Writes that arrive while a
+// commit is being synchronized wait for the next one together, so a disk that
+// synchronizes 200 times a second still takes thousands of writes.
+//
+// Each write runs inside a savepoint: if it fails, it alone is rolled back.
+type committer struct {
+	db   *sql.DB
+	conn *sql.Conn // used by the goroutine of run alone, as is tx
+	tx   *tx
+	jobs chan *job
+	quit chan struct{} // closed by stop
+	done chan struct{} // closed when run has returned
+}
+
+type job struct {
+	ctx    context.Context
+	do     func(*tx) error
+	result chan error // has room for one, so that run never waits
+}
+
+// maxBatch bounds how long a commit can be put off by those who come after.
+const maxBatch = 256
+
+var errClosed = errors.New("the database is closed")
+
+func startCommitter(ctx context.Context, db *sql.DB) (*committer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &committer{
+		db: db, conn: conn,
+		tx:   &tx{conn: conn, statements: map[string]*sql.Stmt{}},
+		jobs: make(chan *job, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	go c.run()
+	return c, nil
+}
+
+// write runs do inside a transaction and returns after its commit is on disk.
+// do must not use the network nor wait for anybody. If ctx ends first, the
+// write may or may not happen.
+func (db *DB) write(ctx context.Context, do func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j := &job{ctx: ctx, do: do, result: make(chan error, 1)}
+	select {
+	case db.writer.jobs <- j:
+	case <-db.writer.quit:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-j.result:
+		return plain(err)
+	case <-db.writer.done:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *committer) stop() error {
+	close(c.quit)
+	<-c.done
+	return errors.Join(c.conn.Close(), c.db.Close())
+}
+
+func (c *committer) run() {
+	defer close(c.done)
+	for {
+		select {
+		case first := <-c.jobs:
+			c.commit(first)
+		case <-c.quit:
+			for { // what was accepted is still done
+				select {
+				case first := <-c.jobs:
+					c.commit(first)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// commit runs the first job and those that wait behind it in one transaction
+// and tells each how it ended.
+func (c *committer) commit(first *job) {
+	if err := c.tx.exec(`BEGIN IMMEDIATE`); err != nil {
+		first.result <- err
+		return
+	}
+	batch := []*job{}
+	for next := first; next != nil; {
+		if err := c.attempt(next); err != nil {
+			next.result <- err
+		} else {
+			batch = append(batch, next)
+		}
+		next = nil
+		if len(batch) < maxBatch {
+			select {
+			case next = <-c.jobs:
+			default:
+			}
+		}
+	}
+	err := c.tx.exec(`COMMIT`)
+	if err != nil {
+		// The transaction may be over already; that is no second failure.
+		_ = c.tx.exec(`ROLLBACK`)
+	}
+	for _, j := range batch {
+		j.result <- err
+	}
+}
+
+func (c *committer) attempt(j *job) error {
+	if err := j.ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.tx.exec(`SAVEPOINT job`); err != nil {
+		return err
+	}
+	if err := j.do(c.tx); err != nil {
+		if undo := c.tx.exec(`ROLLBACK TO job`); undo != nil {
+			return errors.Join(err, fmt.Errorf("rolling back: %w", undo))
+		}
+		return errors.Join(err, c.tx.exec(`RELEASE job`))
+	}
+	return c.tx.exec(`RELEASE job`)
+}
+
+// tx is the transaction that a write runs in. Statements are prepared once.
+// They do not stop when one caller's context ends: the transaction belongs to
+// several.
+type tx struct {
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt
+}
+
+func (t *tx) statement(query string) (*sql.Stmt, error) {
+	if stmt, ok := t.statements[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := t.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		t.statements[query] = stmt
+	}
+	return stmt, err
+}
+
+// changed runs a statement and returns how many rows it changed.
+func (t *tx) changed(query string, args ...any) (int64, error) {
+	stmt, err := t.statement(query)
+	if err != nil {
+		return 0, err
+	}
+	result, err := stmt.Exec(args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (t *tx) exec(query string, args ...any) error {
+	_, err := t.changed(query, args...)
+	return err
+}
+
+func (t *tx) row(query string, args ...any) scanner {
+	stmt, err := t.statement(query)
+	if err != nil {
+		return failedRow{err}
+	}
+	return stmt.QueryRow(args...)
+}
