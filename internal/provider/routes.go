@@ -105,8 +105,10 @@ func metadata(c Config) oidc.Metadata {
 		SubjectTypesSupported:             []string{"public"},
 		IDTokenSigningAlgValuesSupported:  signingkey.Algorithms(),
 		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", "none"},
-		ClaimsSupported: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "sid",
-			"email", "email_verified", "name", "preferred_username", c.GroupsClaim},
+		ClaimsSupported: []string{
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "sid",
+			"email", "email_verified", "name", "preferred_username", c.GroupsClaim,
+		},
 		ClaimTypesSupported:               []string{"normal"},
 		CodeChallengeMethodsSupported:     []string{oidc.ChallengeS256},
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},

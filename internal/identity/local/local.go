@@ -8,13 +8,12 @@ package local
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/mail"
 	"strings"
 	"unicode"
-
-	"crypto/rand"
 
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"

@@ -1,0 +1,61 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tegata/tegata/internal/exit"
+)
+
+func newConfig(env Env) *cobra.Command {
+	return holder("config", "Work with the configuration file", newConfigCheck(env))
+}
+
+func newConfigCheck(env Env) *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say what is wrong with a configuration file",
+		Long: `Say what is wrong with a configuration file: unknown keys, wrong values, and
+secrets and certificates that cannot be read. Nothing is changed.`,
+		Example: "  tegata config check /etc/tegata/tegata.yaml",
+		Args:    arguments(0, 1, "at most one file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				path = args[0]
+			}
+			if path == "" {
+				path = env.getenv("TEGATA_CONFIG")
+			}
+			if path == "" {
+				return exit.Misuse("tegata config check FILE", "there is no configuration file to check")
+			}
+			conf, err := loadConfig(env, path)
+			if err != nil {
+				return err
+			}
+			if _, err := conf.declaration(env); err != nil {
+				return err
+			}
+			if conf.KeyEncryptionKey != (keySource{}) {
+				if _, err := conf.keyEncryptionKey(env); err != nil {
+					return err
+				}
+			}
+			if conf.TLS.Certificate != "" {
+				if _, err := conf.TLS.load(); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(env.Stdout, "%s is good: %d users, %d groups, %d clients declared\n",
+				path, len(conf.Users), len(conf.Groups), len(conf.Clients))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "configuration `FILE` (environment: TEGATA_CONFIG)")
+	return c
+}

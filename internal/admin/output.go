@@ -1,0 +1,61 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tegata/tegata/internal/exit"
+)
+
+// output is the flag that chooses how results are printed.
+type output struct{ format string }
+
+func (o *output) flags(c *cobra.Command) {
+	c.Flags().StringVarP(&o.format, "output", "o", "table", "`FORMAT` of the result: table or json")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o output) check() error {
+	if o.format != "table" && o.format != "json" {
+		return exit.Misuse("use --output table or --output json", "unknown output format %q", o.format)
+	}
+	return nil
+}
+
+// print writes v as JSON or calls table.
+func (o output) print(w io.Writer, v any, table func(io.Writer)) error {
+	if o.format == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(v)
+	}
+	columns := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	table(columns)
+	return columns.Flush()
+}
+
+// row writes one line of a table; an empty cell shows as "-".
+func row(w io.Writer, cells ...string) {
+	for i, cell := range cells {
+		if cell == "" {
+			cells[i] = "-"
+		}
+	}
+	fmt.Fprintln(w, strings.Join(cells, "\t"))
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}

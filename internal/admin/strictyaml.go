@@ -1,0 +1,167 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/tegata/tegata/internal/exit"
+)
+
+// decodeStrict decodes YAML into the struct that v points to. An unknown key,
+// a key given twice or a value of the wrong type is an error that names the
+// line, and never the value: it may be a secret.
+func decodeStrict(path string, text []byte, v any) error {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return exit.Misuse("", "%s", placed(path, err))
+	}
+	if len(file.Docs) > 1 {
+		return exit.Misuse("", "%s: more than one YAML document in the file", path)
+	}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if err := unknownKeys(path, doc.Body, reflect.TypeOf(v).Elem(), ""); err != nil {
+			return err
+		}
+		if err := yaml.NodeToValue(doc.Body, v, yaml.Strict()); err != nil {
+			return exit.Misuse("", "%s", placed(path, err))
+		}
+	}
+	return nil
+}
+
+// unknownKeys walks the document beside the type that it should have.
+func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
+	switch t.Kind() {
+	case reflect.Slice:
+		sequence, ok := node.(*ast.SequenceNode)
+		if !ok {
+			return wrongKind(path, node, at, "a list")
+		}
+		for n, value := range sequence.Values {
+			if err := unknownKeys(path, value, t.Elem(), fmt.Sprintf("%s[%d]", at, n)); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		if _, null := node.(*ast.NullNode); null {
+			return nil
+		}
+		mapping, ok := node.(ast.MapNode)
+		if !ok {
+			return wrongKind(path, node, at, "keys and values")
+		}
+		fields := map[string]reflect.Type{}
+		for i := range t.NumField() {
+			if name := t.Field(i).Tag.Get("yaml"); name != "" {
+				fields[name] = t.Field(i).Type
+			}
+		}
+		for entries := mapping.MapRange(); entries.Next(); {
+			key := entries.Key().GetToken()
+			field, ok := fields[key.Value]
+			if !ok {
+				return unknownKey(path, key.Position.Line, at, key.Value, fields)
+			}
+			if err := unknownKeys(path, entries.Value(), field, strings.TrimPrefix(at+"."+key.Value, ".")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func wrongKind(path string, node ast.Node, at, want string) error {
+	if at == "" {
+		at = "the file"
+	}
+	return exit.Misuse("", "%s:%d: %s must be %s", path, node.GetToken().Position.Line, at, want)
+}
+
+func unknownKey(path string, line int, at, key string, known map[string]reflect.Type) error {
+	if at == "" {
+		at = "the file"
+	}
+	hint := ""
+	if near := nearest(key, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else {
+		names := []string{}
+		for name := range known {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		hint = "known here: " + strings.Join(names, ", ")
+	}
+	return exit.Misuse(hint, "%s:%d: %s has no key %q", path, line, at, key)
+}
+
+// nearest is the known key with the fewest typing mistakes, if they are few.
+func nearest(key string, known map[string]reflect.Type) string {
+	best, least := "", max(2, len(key)/3)+1
+	for name := range known {
+		if d := distance(strings.ToLower(key), name); d < least || (d == least && best != "" && name < best) {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// placed words an error of the YAML library without quoting the file.
+func placed(path string, err error) string {
+	failure, ok := errors.AsType[yaml.Error](err)
+	if !ok || failure.GetToken() == nil {
+		return fmt.Sprintf("%s: %s", path, strings.SplitN(err.Error(), "\n", 2)[0])
+	}
+	message := failure.GetMessage()
+	if typed, ok := errors.AsType[*yaml.TypeError](err); ok {
+		message = fmt.Sprintf("%s is wanted here", wanted(typed.DstType))
+	}
+	return fmt.Sprintf("%s:%d: %s", path, failure.GetToken().Position.Line, message)
+}
+
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64, reflect.Uint32, reflect.Uint8:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	case reflect.String:
+		return "a text"
+	}
+	return "another value"
+}
