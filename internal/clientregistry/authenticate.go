@@ -63,7 +63,7 @@ func credentials(r *http.Request) (oidc.ClientID, secret.String, error) {
 	value, valueErr := url.QueryUnescape(password)
 	switch {
 	case idErr != nil || valueErr != nil:
-		return "", secret.String{}, refused(errors.New("Basic credentials that are not form-encoded"))
+		return "", secret.String{}, refused(errors.New("credentials in a Basic header that are not form-encoded"))
 	case bodySecret != "" || (bodyID != "" && bodyID != id):
 		// Section 2.3: not more than one method in a request.
 		return "", secret.String{}, &oidc.Error{Code: oidc.InvalidRequest, Description: "more than one client authentication in a request"}
