@@ -59,7 +59,7 @@ func (e endpoints) routes(base string) http.Handler {
 	if base != "" {
 		mux.HandleFunc("GET "+base, e.authorize.Home)
 	}
-	mux.HandleFunc("GET "+e.pages.StylesheetPath(), e.pages.Stylesheet)
+	mux.HandleFunc("GET "+e.pages.AssetsPath(), e.pages.Asset)
 	mux.HandleFunc("GET /", e.notFound)
 
 	// What a client calls.

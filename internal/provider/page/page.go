@@ -7,7 +7,7 @@
 //
 //   - page.go: the pages as Go calls
 //   - messages.go: every word, in both languages
-//   - *.html, tegata.css: the templates and the one style sheet
+//   - *.html, tegata.css, mark.svg: the templates, the one style sheet, the icon
 //   - testdata: golden copies of each page
 //
 // The endpoints call it; it knows no endpoint and no storage.
@@ -27,17 +27,23 @@ import (
 	"golang.org/x/text/language"
 )
 
-//go:embed *.html tegata.css
+//go:embed *.html tegata.css mark.svg
 var files embed.FS
 
 // Renderer writes the pages of one issuer.
 type Renderer struct {
-	templates  *template.Template
-	stylesheet []byte
-	style      string // the path of the style sheet
-	base       string // the path of the issuer, without a slash at the end
-	host       string
-	matcher    language.Matcher
+	templates *template.Template
+	assets    map[string]asset // by path
+	style     string           // the path of the style sheet
+	icon      string           // the path of the icon
+	base      string           // the path of the issuer, without a slash at the end
+	host      string
+	matcher   language.Matcher
+}
+
+type asset struct {
+	contentType string
+	body        []byte
 }
 
 // New makes the pages of the issuer at the URL.
@@ -46,20 +52,33 @@ func New(issuer *url.URL) (*Renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the pages: %w", err)
 	}
-	stylesheet, err := files.ReadFile("tegata.css")
-	if err != nil {
-		return nil, fmt.Errorf("reading the style sheet: %w", err)
+	p := &Renderer{
+		templates: templates,
+		assets:    map[string]asset{},
+		base:      strings.TrimSuffix(issuer.Path, "/"),
+		host:      issuer.Host,
+		matcher:   language.NewMatcher([]language.Tag{language.English, language.Japanese}),
 	}
-	sum := sha256.Sum256(stylesheet)
-	base := strings.TrimSuffix(issuer.Path, "/")
-	return &Renderer{
-		templates:  templates,
-		stylesheet: stylesheet,
-		style:      base + "/assets/tegata-" + hex.EncodeToString(sum[:6]) + ".css",
-		base:       base,
-		host:       issuer.Host,
-		matcher:    language.NewMatcher([]language.Tag{language.English, language.Japanese}),
-	}, nil
+	if p.style, err = p.addAsset("tegata.css", "text/css; charset=utf-8"); err != nil {
+		return nil, err
+	}
+	if p.icon, err = p.addAsset("mark.svg", "image/svg+xml"); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// addAsset returns the path of an embedded file. The path changes with the
+// content, so a browser may keep the file for ever.
+func (p *Renderer) addAsset(name, contentType string) (string, error) {
+	body, err := files.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("reading an embedded file: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	path := p.AssetsPath() + hex.EncodeToString(sum[:6]) + "-" + name
+	p.assets[path] = asset{contentType, body}
+	return path, nil
 }
 
 // LogIn is the page that asks for a user name and a password.
@@ -104,15 +123,19 @@ func (p *Renderer) LoggedIn(w http.ResponseWriter, r *http.Request, v LoggedIn) 
 	p.write(w, r, http.StatusOK, "loggedin.html", "", v)
 }
 
-// StylesheetPath is where Stylesheet belongs. It changes with the content, so
-// the answer can be kept for ever.
-func (p *Renderer) StylesheetPath() string { return p.style }
+// AssetsPath is the folder whose files Asset serves.
+func (p *Renderer) AssetsPath() string { return p.base + "/assets/" }
 
-// Stylesheet serves the style sheet.
-func (p *Renderer) Stylesheet(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+// Asset serves the style sheet and the icon.
+func (p *Renderer) Asset(w http.ResponseWriter, r *http.Request) {
+	found, ok := p.assets[r.URL.Path]
+	if !ok {
+		p.Failure(w, r, http.StatusNotFound, Failure{Problem: NotFound})
+		return
+	}
+	w.Header().Set("Content-Type", found.contentType)
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	w.Write(p.stylesheet)
+	w.Write(found.body)
 }
 
 // view is what every template gets.
@@ -120,13 +143,14 @@ type view struct {
 	Lang  string
 	Text  messages
 	Style string
+	Icon  string
 	Base  string
 	Host  string
 	Page  any
 }
 
 func (p *Renderer) write(w http.ResponseWriter, r *http.Request, status int, name, redirectURI string, content any) {
-	v := view{Lang: "en", Text: english, Style: p.style, Base: p.base, Host: p.host, Page: content}
+	v := view{Lang: "en", Text: english, Style: p.style, Icon: p.icon, Base: p.base, Host: p.host, Page: content}
 	if p.japanese(r) {
 		v.Lang, v.Text = "ja", japanese
 	}
@@ -167,7 +191,7 @@ func (p *Renderer) japanese(r *http.Request) bool {
 	return index == 1
 }
 
-// contentSecurityPolicy allows our style sheet and a form that answers to us
+// contentSecurityPolicy allows our style sheet, our icon and a form that answers to us
 // and, after the login, to the client.
 func contentSecurityPolicy(redirectURI string) string {
 	target := ""
@@ -177,6 +201,6 @@ func contentSecurityPolicy(redirectURI string) string {
 			target += "//" + u.Host
 		}
 	}
-	return "default-src 'none'; style-src 'self'; form-action 'self'" + target +
+	return "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'" + target +
 		"; base-uri 'none'; frame-ancestors 'none'"
 }

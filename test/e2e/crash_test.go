@@ -1,0 +1,230 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/secret"
+)
+
+// agent is an OAuth client and the browser of its end user in one, for many
+// logins at once.
+type agent struct {
+	p        *provider
+	web      *http.Client
+	client   string
+	redirect string
+}
+
+// agent makes one with an empty cookie jar.
+func (p *provider) agent(t *testing.T, client string) *agent {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(read(t, p.ca()))) {
+		t.Fatal("no certificate")
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &agent{p: p, client: client, redirect: "http://localhost:8000", web: &http.Client{
+		Jar: jar, Transport: transport, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+var (
+	sealedRequest = regexp.MustCompile(`name="request" value="([^"]+)"`)
+	errNoForm     = errors.New("there is no login form on the page")
+)
+
+// logIn gets tokens with the authorization code grant.
+func (a *agent) logIn(ctx context.Context, login string, password secret.String) (oidc.TokenResponse, error) {
+	verifier := oidc.NewCodeVerifier()
+	query := url.Values{
+		"response_type": {"code"}, "client_id": {a.client}, "redirect_uri": {a.redirect}, "scope": {"openid"},
+		"state": {"s"}, "prompt": {"login"}, "code_challenge": {oidc.CodeChallenge(verifier)}, "code_challenge_method": {"S256"},
+	}
+	_, body, err := a.send(ctx, http.MethodGet, "/authorize?"+query.Encode(), nil)
+	if err != nil {
+		return oidc.TokenResponse{}, err
+	}
+	form := sealedRequest.FindStringSubmatch(body)
+	if form == nil {
+		return oidc.TokenResponse{}, errNoForm
+	}
+	response, _, err := a.send(ctx, http.MethodPost, "/login",
+		url.Values{"request": {html.UnescapeString(form[1])}, "login": {login}, "password": {password.Reveal()}})
+	if err != nil {
+		return oidc.TokenResponse{}, err
+	}
+	back, err := url.Parse(response.Header.Get("Location"))
+	if err != nil || back.Query().Get("code") == "" {
+		return oidc.TokenResponse{}, fmt.Errorf("the login answered %s without a code", response.Status)
+	}
+	return a.tokens(ctx, url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {a.client}, "redirect_uri": {a.redirect},
+		"code": {back.Query().Get("code")}, "code_verifier": {verifier.Reveal()},
+	})
+}
+
+func (a *agent) refresh(ctx context.Context, token secret.String) (oidc.TokenResponse, error) {
+	return a.tokens(ctx, url.Values{"grant_type": {"refresh_token"}, "client_id": {a.client}, "refresh_token": {token.Reveal()}})
+}
+
+func (a *agent) tokens(ctx context.Context, form url.Values) (oidc.TokenResponse, error) {
+	response, body, err := a.send(ctx, http.MethodPost, "/token", form)
+	if err != nil {
+		return oidc.TokenResponse{}, err
+	}
+	if response.StatusCode != http.StatusOK {
+		var refused oidc.Error
+		if err := json.Unmarshal([]byte(body), &refused); err != nil {
+			return oidc.TokenResponse{}, fmt.Errorf("the token endpoint answered %s", response.Status)
+		}
+		return oidc.TokenResponse{}, &refused
+	}
+	var tokens oidc.TokenResponse
+	return tokens, json.Unmarshal([]byte(body), &tokens)
+}
+
+func (a *agent) send(ctx context.Context, method, path string, form url.Values) (*http.Response, string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, a.p.issuer+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, "", err
+	}
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	response, err := a.web.Do(request)
+	if err != nil {
+		return nil, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), err
+}
+
+// kill -9 in the middle of logins and refreshes, again and again: nothing that
+// was answered is lost, and the provider serves again.
+func TestKillLosesNothingThatWasAnswered(t *testing.T) {
+	const workers, rounds, wantAnswers = 8, 4, 200
+	p := serve(t, "password_hash: {memory_kib: 8, time: 1}\n")
+	password := p.alice()
+	p.tegata("", "client", "add", "kubernetes", "--public", "--redirect-uri", "http://localhost:8000", "--signing-alg", "ES256")
+
+	// What each worker was answered last: all of it must work after a crash.
+	held := make([][]secret.String, workers)
+	agents := make([]*agent, workers)
+	for i := range agents {
+		agents[i] = p.agent(t, "kubernetes")
+	}
+	answered := 0
+	for round := range rounds {
+		ctx, stop := context.WithCancel(t.Context())
+		var inFlight sync.WaitGroup
+		var logins, refreshes atomic.Int64
+		for i, a := range agents {
+			inFlight.Go(func() {
+				for ctx.Err() == nil {
+					if n := len(held[i]); n == 0 || rand.IntN(3) == 0 {
+						tokens, err := a.logIn(ctx, "alice", password)
+						if err != nil {
+							return // killed; anything else shows below
+						}
+						held[i] = append(held[i], tokens.RefreshToken)
+						logins.Add(1)
+						continue
+					}
+					at := rand.IntN(len(held[i]))
+					tokens, err := a.refresh(ctx, held[i][at])
+					if err != nil {
+						return
+					}
+					held[i][at] = tokens.RefreshToken
+					refreshes.Add(1)
+				}
+			})
+		}
+		want := int64(wantAnswers/rounds + rand.IntN(40))
+		eventually(t, 60*time.Second, func() error {
+			if n := logins.Load() + refreshes.Load(); n < want {
+				return fmt.Errorf("%d of %d answers", n, want)
+			}
+			return nil
+		})
+		p.stop(syscall.SIGKILL)
+		inFlight.Wait()
+		stop()
+		answered += int(logins.Load() + refreshes.Load())
+
+		began := time.Now()
+		p.start()
+		if _, _, err := agents[0].send(t.Context(), http.MethodGet, "/keys", nil); err != nil {
+			t.Fatalf("after kill -9: %v", err)
+		}
+		t.Logf("round %d: %d logins and %d refreshes were answered; serving again after %s",
+			round, logins.Load(), refreshes.Load(), time.Since(began).Round(time.Millisecond))
+
+		for i, a := range agents {
+			for at, token := range held[i] {
+				tokens, err := a.refresh(t.Context(), token)
+				if err != nil {
+					t.Fatalf("round %d, worker %d: a refresh token that was answered is lost: %v", round, i, err)
+				}
+				held[i][at] = tokens.RefreshToken
+			}
+		}
+	}
+	if answered < wantAnswers {
+		t.Errorf("only %d answers, want at least %d", answered, wantAnswers)
+	}
+}
+
+// 64 logins, 16 at a time, then as many refreshes at once: none fails.
+func TestManyLoginsAtOnceNeverFail(t *testing.T) {
+	p := serve(t, "password_hash: {memory_kib: 8, time: 1}\n")
+	password := p.alice()
+	p.tegata("", "client", "add", "kubernetes", "--public", "--redirect-uri", "http://localhost:8000")
+	places := make(chan struct{}, 16)
+	var all sync.WaitGroup
+	for range 64 {
+		a := p.agent(t, "kubernetes")
+		all.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			tokens, err := a.logIn(t.Context(), "alice@example.com", password)
+			if err != nil {
+				t.Errorf("login: %v", err)
+				return
+			}
+			if _, err := a.refresh(t.Context(), tokens.RefreshToken); err != nil {
+				t.Errorf("refresh: %v", err)
+			}
+		})
+	}
+	all.Wait()
+}
