@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -136,7 +137,12 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// HTTP/1.1 alone: half the processor time for answers this small, a stop
+	// that need not wait for HTTP/2 to say goodbye, and less to attack.
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	web := &http.Server{
+		Protocols:         protocols,
 		Handler:           handler,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}},
 		ReadHeaderTimeout: headerTimeout,
@@ -145,6 +151,11 @@ func (s *server) run(ctx context.Context) (err error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if s.env.getenv("GOGC") == "" {
+		// The live heap is a few MiB, so the default would collect after
+		// every few MiB more. Some 10 MiB of memory buy a tenth of the CPU.
+		debug.SetGCPercent(400)
 	}
 	served := make(chan error, 1)
 	go func() { served <- web.ServeTLS(listener, "", "") }()

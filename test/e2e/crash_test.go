@@ -38,7 +38,7 @@ type agent struct {
 }
 
 // agent makes one with an empty cookie jar.
-func (p *provider) agent(t *testing.T, client string) *agent {
+func (p *provider) agent(t testing.TB, client string) *agent {
 	t.Helper()
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(read(t, p.ca()))) {

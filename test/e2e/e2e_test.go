@@ -138,7 +138,7 @@ func (s *said) neverSay(what, value string) {
 
 // provider is a running "tegata serve".
 type provider struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string // the data directory
 	issuer  string
 	listen  string
@@ -151,7 +151,7 @@ type provider struct {
 // serve starts a provider with --dev and, if it is not empty, a configuration
 // file. It stops when the test ends; then everything that was said is searched
 // for the secrets of the test.
-func serve(t *testing.T, config string) *provider {
+func serve(t testing.TB, config string) *provider {
 	t.Helper()
 	p := &provider{t: t, dir: filepath.Join(t.TempDir(), "data"), listen: "127.0.0.1:0", said: &said{secrets: map[string]string{}}}
 	if config != "" {
@@ -315,7 +315,7 @@ func (l *laptop) visited() []string {
 	return shown
 }
 
-func lines(t *testing.T, path string) []string {
+func lines(t testing.TB, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -369,7 +369,7 @@ func (l *laptop) remember() {
 }
 
 // eventually polls until do succeeds; the last error is the test's.
-func eventually(t *testing.T, limit time.Duration, do func() error) {
+func eventually(t testing.TB, limit time.Duration, do func() error) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for {
