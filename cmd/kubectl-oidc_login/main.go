@@ -1,0 +1,27 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-oidc_login is a credential plugin of kubectl: it obtains an
+// ID token from an OpenID Provider and keeps it. kubectl finds it as
+// "kubectl oidc-login".
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/tegata/tegata/internal/plugin"
+)
+
+// version is set when a release is built: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func main() {
+	os.Exit(plugin.Main(context.Background(), plugin.Env{
+		Args:    os.Args,
+		Lookup:  os.Getenv,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Version: version,
+	}))
+}

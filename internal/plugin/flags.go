@@ -1,0 +1,339 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tegata/tegata/internal/exit"
+	"github.com/tegata/tegata/internal/login"
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/secret"
+	"github.com/tegata/tegata/internal/tokencache"
+)
+
+// getTokenFlags are the flags of get-token, as they were written.
+type getTokenFlags struct {
+	issuer       string
+	clientID     string
+	clientSecret string
+	redirectURL  string
+	extraScopes  []string
+	accessToken  bool
+	headers      map[string]string
+	forceRefresh bool
+
+	cacheDir     string
+	cacheStorage string
+
+	authorities     []string
+	authorityData   []string
+	insecure        bool
+	renegotiateOnce bool
+	renegotiateFree bool
+
+	pkce    string
+	usePKCE bool
+
+	grantType     string
+	listen        []string
+	skipBrowser   bool
+	browser       string
+	timeout       int
+	serverCert    string
+	serverKey     string
+	openAfter     string
+	extraParams   map[string]string
+	username      string
+	passwordGiven string
+
+	help bool
+}
+
+// define declares the flags, in the order in which help shows them.
+func (f *getTokenFlags) define() *pflag.FlagSet {
+	set := pflag.NewFlagSet("get-token", pflag.ContinueOnError)
+	set.SortFlags = false
+	set.Usage = func() {}
+	set.StringVar(&f.issuer, "oidc-issuer-url", "", "issuer `URL` of the provider (required)")
+	set.StringVar(&f.clientID, "oidc-client-id", "", "`ID` of this client at the provider (required)")
+	set.StringVar(&f.clientSecret, "oidc-client-secret", "", "`secret` of this client, if it has one")
+	set.StringVar(&f.redirectURL, "oidc-redirect-url", "", "`URL` that the provider sends the browser to (default http://localhost:PORT)")
+	set.Var(&commaList{values: &f.extraScopes}, "oidc-extra-scope", "`scopes` to ask for beside openid")
+	set.BoolVar(&f.accessToken, "oidc-use-access-token", false, "use the access token instead of the ID token (not built yet)")
+	set.Var(&pairMap{&f.headers}, "oidc-request-header", "headers, `name=value`, for each request to the provider")
+	set.BoolVar(&f.forceRefresh, "force-refresh", false, "renew the tokens even if they are still valid")
+
+	set.StringVar(&f.cacheDir, "token-cache-dir", "", "`folder` of the token cache (default $KUBECACHEDIR/oidc-login or ~/.kube/cache/oidc-login)")
+	set.StringVar(&f.cacheStorage, "token-cache-storage", "disk", "`where` tokens are kept: disk, none (keyring is not built yet)")
+
+	set.StringArrayVar(&f.authorities, "certificate-authority", nil, "`file` of the authority that signed the provider's certificate; replaces those of the system")
+	set.StringArrayVar(&f.authorityData, "certificate-authority-data", nil, "the same as base64 of the file's `content`")
+	set.BoolVar(&f.insecure, "insecure-skip-tls-verify", false, "do not check the provider's certificate: anybody may then read your tokens")
+	set.BoolVar(&f.renegotiateOnce, "tls-renegotiation-once", false, "let the provider renegotiate TLS once (not built yet)")
+	set.BoolVar(&f.renegotiateFree, "tls-renegotiation-freely", false, "let the provider renegotiate TLS (not built yet)")
+
+	set.StringVar(&f.pkce, "oidc-pkce-method", "auto", "PKCE `method`: auto, S256, no")
+	set.BoolVar(&f.usePKCE, "oidc-use-pkce", false, "")
+
+	set.StringVar(&f.grantType, "grant-type", "auto", "`grant` to use: auto, authcode (others are not built yet)")
+	f.listen = []string{"127.0.0.1:8000", "127.0.0.1:18000"}
+	set.Var(&commaList{values: &f.listen}, "listen-address", "`addresses` for the browser's answer, tried in order")
+	set.BoolVar(&f.skipBrowser, "skip-open-browser", false, "print the address instead of starting a browser")
+	set.StringVar(&f.browser, "browser-command", "", "`command` that starts the browser; %s is the address")
+	set.IntVar(&f.timeout, "authentication-timeout-sec", 180, "`seconds` that a person may take to log in")
+	set.StringVar(&f.serverCert, "local-server-cert", "", "certificate `file` that makes the browser's answer come over https")
+	set.StringVar(&f.serverKey, "local-server-key", "", "key `file` of that certificate")
+	set.StringVar(&f.openAfter, "open-url-after-authentication", "", "`URL` that the browser shows after the login")
+	set.Var(&pairMap{&f.extraParams}, "oidc-auth-request-extra-params", "parameters, `name=value`, for the authorization request")
+	set.StringVar(&f.username, "username", "", "`name` for the password grant (not built yet)")
+	set.StringVar(&f.passwordGiven, "password", "", "`password` for the password grant (not built yet)")
+	set.BoolVarP(&f.help, "help", "h", false, "show this text")
+	set.Lookup("oidc-use-pkce").Hidden = true // the old way to say --oidc-pkce-method=S256
+	return set
+}
+
+// logFlags are the peer's, from its logging library.
+var logFlags = [...]string{
+	"v", "vmodule", "logtostderr", "alsologtostderr", "alsologtostderrthreshold", "stderrthreshold", "log_dir", "log_file",
+	"log_file_max_size", "log_backtrace_at", "one_output", "skip_headers", "skip_log_headers", "add_dir_header", "legacy_stderr_threshold_behavior",
+}
+
+// parse reads the arguments of a command into a set of flags.
+func parse(set *pflag.FlagSet, args []string) error {
+	more := "kubectl-oidc_login " + set.Name() + " --help shows its flags"
+	err := set.Parse(args)
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		name := unknown.GetSpecifiedName()
+		dashes := "--"
+		if unknown.GetSpecifiedShortnames() != "" {
+			dashes = "-"
+		}
+		if slices.Contains(logFlags[:], name) {
+			return notBuilt(dashes + name)
+		}
+		var names []string
+		set.VisitAll(func(flag *pflag.Flag) {
+			if !flag.Hidden {
+				names = append(names, flag.Name)
+			}
+		})
+		return exit.Misuse(nearest(name, names, "--", more), "there is no flag %s%s", dashes, name)
+	}
+	if err != nil {
+		return exit.Misuse(more, "%w", err)
+	}
+	if set.NArg() > 0 {
+		return exit.Misuse(more, "%s takes no argument, but got %q", set.Name(), set.Arg(0))
+	}
+	return nil
+}
+
+// notBuilt refuses what a later version will do.
+func notBuilt(what string) error {
+	return exit.Misuse("", "%s is not built yet in this version", what)
+}
+
+// check refuses what cannot be meant, before anything is done.
+func (f *getTokenFlags) check() error {
+	switch {
+	case f.issuer == "":
+		return exit.Misuse("it is the URL in the provider's metadata, for instance --oidc-issuer-url=https://id.example.com", "--oidc-issuer-url is missing")
+	case f.clientID == "":
+		return exit.Misuse("it is the name under which the provider knows kubectl, for instance --oidc-client-id=kubernetes", "--oidc-client-id is missing")
+	case f.accessToken:
+		return notBuilt("--oidc-use-access-token")
+	case f.renegotiateOnce:
+		return notBuilt("--tls-renegotiation-once")
+	case f.renegotiateFree:
+		return notBuilt("--tls-renegotiation-freely")
+	case f.username != "":
+		return notBuilt("--username")
+	case f.passwordGiven != "":
+		return notBuilt("--password")
+	case (f.serverCert == "") != (f.serverKey == ""):
+		return exit.Misuse("", "--local-server-cert and --local-server-key go together")
+	case f.timeout <= 0:
+		return exit.Misuse("", "--authentication-timeout-sec must be above 0")
+	case len(f.listen) == 0:
+		return exit.Misuse("", "--listen-address is empty")
+	}
+	if f.browser != "" {
+		if err := (login.Browser{Command: f.browser}).Check(); err != nil {
+			return exit.Misuse("", "%w", err)
+		}
+	}
+	switch f.cacheStorage {
+	case "disk", "none":
+	case "keyring":
+		return notBuilt("--token-cache-storage=keyring")
+	default:
+		return exit.Misuse("it is one of disk, keyring, none", "there is no --token-cache-storage=%s", f.cacheStorage)
+	}
+	switch f.grantType {
+	case "auto", "authcode":
+	case "authcode-keyboard", "password", "device-code", "client-credentials":
+		return notBuilt("--grant-type=" + f.grantType)
+	default:
+		return exit.Misuse("it is one of auto, authcode, authcode-keyboard, password, device-code, client-credentials", "there is no --grant-type=%s", f.grantType)
+	}
+	switch login.PKCE(f.pkce) {
+	case login.PKCEAuto, login.PKCEOff, login.PKCES256:
+	default:
+		return exit.Misuse("it is one of auto, S256, no", "there is no --oidc-pkce-method=%s", f.pkce)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.extraParams)) {
+		if login.ReservedParam(name) {
+			return exit.Misuse("", "--oidc-auth-request-extra-params cannot set %q: it ties the answer to this login", name)
+		}
+	}
+	for _, address := range []struct{ flag, value string }{
+		{"--oidc-issuer-url", f.issuer},
+		{"--oidc-redirect-url", f.redirectURL},
+		{"--open-url-after-authentication", f.openAfter},
+	} {
+		if address.value == "" {
+			continue
+		}
+		if u, err := url.Parse(address.value); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return exit.Misuse("it begins with https://", "%s=%s is no address", address.flag, address.value)
+		}
+	}
+	return nil
+}
+
+// authoritiesPEM reads the certificate authorities of both flags.
+func (f *getTokenFlags) authoritiesPEM(lookup func(string) string) ([][]byte, error) {
+	var texts [][]byte
+	for _, path := range f.authorities {
+		text, err := os.ReadFile(tokencache.ExpandHome(path, lookup))
+		if err != nil {
+			return nil, exit.Misuse("", "reading --certificate-authority: %w", err)
+		}
+		texts = append(texts, text)
+	}
+	for _, data := range f.authorityData {
+		text, err := base64.StdEncoding.DecodeString(data)
+		if err != nil {
+			return nil, exit.Misuse("it is what base64 -w0 prints of a PEM file", "--certificate-authority-data is no base64")
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
+// request is what get-token was asked to do.
+type request struct {
+	flags    *getTokenFlags
+	identity tokencache.Identity
+	key      tokencache.Key
+	cache    tokencache.Cache
+
+	// noCache says why nothing can be kept although it was asked for.
+	noCache error
+}
+
+// request turns the flags into their meaning.
+func (f *getTokenFlags) request(lookup func(string) string) (request, error) {
+	authorities, err := f.authoritiesPEM(lookup)
+	if err != nil {
+		return request{}, err
+	}
+	r := request{
+		flags: f,
+		identity: tokencache.Identity{
+			Issuer:                 oidc.Issuer(f.issuer),
+			ClientID:               oidc.ClientID(f.clientID),
+			Scopes:                 f.extraScopes,
+			Authorities:            authorities,
+			InsecureSkipTLSVerify:  f.insecure,
+			RequestHeaders:         f.headers,
+			AuthRequestExtraParams: f.extraParams,
+		},
+	}
+	if r.key, err = r.identity.Key(); err != nil {
+		return request{}, exit.Misuse("", "reading --certificate-authority: %w", err)
+	}
+	if f.cacheStorage == "none" {
+		return r, nil
+	}
+	r.cache = tokencache.Cache{Dir: tokencache.ExpandHome(f.cacheDir, lookup)}
+	if f.cacheDir == "" {
+		r.cache = tokencache.Cache{Dir: tokencache.Dir(lookup), Private: true}
+	}
+	if r.cache.Dir == "" {
+		r.noCache = errors.New("there is no home directory")
+	}
+	return r, nil
+}
+
+// client is the protocol's view of the request.
+func (r request) client(env Env) (*login.Client, error) {
+	transport, err := login.NewHTTPClient(login.Trust{
+		Authorities:           r.identity.Authorities,
+		InsecureSkipTLSVerify: r.identity.InsecureSkipTLSVerify,
+		Headers:               r.identity.RequestHeaders,
+	})
+	if err != nil {
+		return nil, exit.Misuse("", "reading --certificate-authority: %w", err)
+	}
+	return &login.Client{
+		Issuer:       r.identity.Issuer,
+		ClientID:     r.identity.ClientID,
+		ClientSecret: secret.New(r.flags.clientSecret),
+		Scopes:       r.identity.Scopes,
+		HTTP:         transport,
+		Notebook:     tokencache.ProviderFile{Cache: r.cache, Key: r.key},
+		Now:          env.Now,
+	}, nil
+}
+
+// commandLine is the command to type to log in, without the secret.
+func commandLine(args []string) string {
+	var words []string
+	for i := 0; i < len(args); i++ {
+		switch word := args[i]; {
+		case strings.HasPrefix(word, "--oidc-client-secret="), strings.HasPrefix(word, "--password="):
+			name, _, _ := strings.Cut(word, "=")
+			words = append(words, name+"=…")
+		case word == "--oidc-client-secret", word == "--password":
+			words = append(words, word+"=…")
+			i++
+		case i > 0 && strings.ContainsAny(word, " '\"$&;|<>()*?[]#~`\\\t\n"):
+			words = append(words, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+		default:
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// pkceMethod joins the flag and its older form.
+func (f *getTokenFlags) pkceMethod() login.PKCE {
+	if f.usePKCE {
+		return login.PKCES256
+	}
+	return login.PKCE(f.pkce)
+}
+
+// certificate is that of the callback server; nil means plain http.
+func (f *getTokenFlags) certificate(lookup func(string) string) (*tls.Certificate, error) {
+	if f.serverCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(tokencache.ExpandHome(f.serverCert, lookup), tokencache.ExpandHome(f.serverKey, lookup))
+	if err != nil {
+		return nil, exit.Misuse("", "reading --local-server-cert and --local-server-key: %w", err)
+	}
+	return &pair, nil
+}

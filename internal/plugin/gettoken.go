@@ -1,0 +1,67 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tegata/tegata/internal/execcredential"
+	"github.com/tegata/tegata/internal/exit"
+	"github.com/tegata/tegata/internal/secret"
+	"github.com/tegata/tegata/internal/tokencache"
+)
+
+// minimumValidity is how long a token must still be valid to be handed out:
+// it has a way to go, to a machine with a clock of its own.
+const minimumValidity = 10 * time.Second
+
+// getToken is the command get-token. It ends here on the warm path.
+func getToken(ctx context.Context, env Env, args []string) error {
+	// 1. What kubectl speaks comes first: nobody logs in for an answer that
+	// nobody can read.
+	asked, err := execcredential.ReadRequest(env.Lookup(execcredential.Variable))
+	if err != nil {
+		return exit.WithHint(err, "set apiVersion: client.authentication.k8s.io/v1 in the user's exec section of the kubeconfig")
+	}
+
+	// 2. What is asked.
+	var flags getTokenFlags
+	if err := parse(flags.define(), args); err != nil {
+		return err
+	}
+	if flags.help {
+		return getTokenHelp(env)
+	}
+	if err := flags.check(); err != nil {
+		return err
+	}
+	r, err := flags.request(env.Lookup)
+	if err != nil {
+		return err
+	}
+
+	// 3. What is kept.
+	tokens, err := r.cache.Read(r.key)
+	if err != nil || flags.forceRefresh || !usable(tokens, env.Now()) {
+		if err != nil && !errors.Is(err, tokencache.ErrAbsent) && r.noCache == nil {
+			r.noCache = err
+		}
+		if tokens, err = renew(ctx, env, r); err != nil {
+			return err
+		}
+	}
+
+	// 4. What kubectl gets.
+	return execcredential.Write(env.Stdout, asked.APIVersion, execcredential.Credential{
+		Token:  tokens.IDToken,
+		Expiry: tokens.Expiry,
+	})
+}
+
+// usable reports whether the ID token may be handed out.
+func usable(tokens tokencache.Tokens, now time.Time) bool {
+	return tokens.IDToken != secret.String{} && now.Add(minimumValidity).Before(tokens.Expiry)
+}

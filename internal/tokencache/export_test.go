@@ -1,0 +1,20 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tokencache
+
+// Seams for the tests of the file's form.
+
+func ParseTokens(text []byte) (Tokens, error) { return parseTokens(text) }
+
+func FormatTokens(t Tokens) ([]byte, error) { return formatTokens(t) }
+
+func PlainFields(text string) (texts, numbers map[string]string, ok bool) {
+	read, ok := plainFields(text)
+	return read.strings, read.numbers, ok
+}
+
+func JSONFields(text []byte) (texts, numbers map[string]string, ok bool) {
+	read, ok := jsonFields(text)
+	return read.strings, read.numbers, ok
+}

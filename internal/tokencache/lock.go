@@ -1,0 +1,76 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tokencache
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// pollEvery is how often a waiting process looks whether the lock is free.
+// The system offers no wait that a signal handler of Go could interrupt.
+const pollEvery = 20 * time.Millisecond
+
+// tellAfter is how long one waits in silence: a refresh is over by then, a
+// person at a browser is not.
+const tellAfter = time.Second
+
+// Lock makes the caller the only one who renews the key, until it calls
+// unlock. While somebody else does, it waits until ctx ends; after a second
+// it calls waiting, once, with the process that holds the lock (0 if that is
+// not known). An error other than ctx's means that there can be no lock here.
+//
+// The lock file stays: removing it would let two processes hold "the" lock.
+func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock func(), err error) {
+	if c.Dir == "" {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.Dir, Prefix+string(key)+".lock")
+	lock := flock.New(path, flock.SetPermissions(fs.FileMode(0o600)))
+	tell := time.NewTimer(tellAfter)
+	defer tell.Stop()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		if locked, err := lock.TryLock(); err != nil {
+			return nil, err
+		} else if locked {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			lock.Close() //nolint:errcheck // nothing was locked
+			return nil, ctx.Err()
+		case <-tell.C:
+			waiting(holder(path))
+		case <-poll.C:
+		}
+	}
+	// For the message of those who wait; the lock itself does not need it.
+	os.WriteFile(path, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600) //nolint:errcheck // see above
+	return func() { lock.Close() }, nil                                       //nolint:errcheck // the end of the process unlocks too
+}
+
+// holder reads the process ID in a lock file; 0 if there is none.
+func holder(path string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
