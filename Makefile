@@ -46,9 +46,9 @@ check: format lint generated unit ## What to run before a commit: format, linter
 ## Needs no control plane and no browser.
 
 .PHONY: bench
-bench: ## Run the benchmarks, print them and keep them in bench/latest.txt
+bench: ## Run the benchmarks, keep them in bench/latest.txt, compare with the budgets
 	@mkdir -p bench
-	go test -run '^$$' -bench . -benchmem -timeout 30m $(call having,Benchmark) | tee bench/latest.txt
+	go test -run '^$$' -bench . -p 1 -timeout 30m $(call having,Benchmark) | go run ./test/budgets | tee bench/latest.txt
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for 10 seconds

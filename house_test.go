@@ -392,6 +392,7 @@ func noInit(t *tree) (offenses []string) {
 // wiring is where the real clock is read.
 var wiring = map[string]string{
 	"cmd":               "main is where the real world comes in",
+	"internal/oidctest": "a fake for tests that run whole processes, whose clock is the real one",
 	"internal/admin":    "it wires the provider's parts and hands them the clock",
 	"internal/kubetest": "it waits for real processes",
 	"test":              "it plays the real thing",

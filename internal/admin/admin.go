@@ -56,8 +56,10 @@ func newRoot(env Env) *cobra.Command {
   tegata user add alice --email alice@example.com --data-dir ./tegata-data`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.ArbitraryArgs,
 		RunE:          needsSubcommand,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)

@@ -4,7 +4,7 @@
 package admin
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +86,9 @@ is free: http://localhost:8000 allows http://localhost:18000 too.`,
 		Args: arguments(1, 1, "one client ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client.ID, client.Scopes = oidc.ClientID(args[0]), scopes
+			if public && secretStdin {
+				return exit.Misuse("leave out one of them", "--public has no secret, and --secret-stdin reads one")
+			}
 			err := client.Validate()
 			if err == nil && client.SigningAlg != "" {
 				err = signingkey.CheckAlgorithm(client.SigningAlg)
@@ -102,12 +105,12 @@ is free: http://localhost:8000 allows http://localhost:18000 too.`,
 			}
 			var made secret.String
 			if !public {
-				if made, err = clientSecret(env, secretStdin); err != nil {
+				if made, err = clientSecret(c.Context(), env, secretStdin); err != nil {
 					return err
 				}
 				client.SecretHash = clientregistry.HashSecret(made)
 			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
+			return where.making(c.Context(), env, func(_ config, i *issuer) error {
 				if err := i.AddClient(c.Context(), client, env.Now()); err != nil {
 					if errors.Is(err, store.ErrExists) {
 						return exit.WithHint(err, "tegata client show "+string(client.ID)+" shows it")
@@ -128,7 +131,6 @@ is free: http://localhost:8000 allows http://localhost:18000 too.`,
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "`SCOPE` that the client may get at the most; repeat for more (all)")
 	c.Flags().StringVar(&client.GroupsClaim, "groups-claim", "", "`CLAIM` that holds the groups in its tokens (the issuer's)")
 	c.Flags().StringVar(&client.SigningAlg, "signing-alg", "", "`ALG` of its ID tokens, RS256 or ES256 (the issuer's)")
-	c.MarkFlagsMutuallyExclusive("public", "secret-stdin")
 	_ = c.RegisterFlagCompletionFunc("signing-alg", cobra.FixedCompletions(signingkey.Algorithms(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(clientregistry.AllScopes(), cobra.ShellCompDirectiveNoFileComp))
 	where.flags(c)
@@ -136,15 +138,14 @@ is free: http://localhost:8000 allows http://localhost:18000 too.`,
 	return c
 }
 
-func clientSecret(env Env, fromStdin bool) (secret.String, error) {
+func clientSecret(ctx context.Context, env Env, fromStdin bool) (secret.String, error) {
 	if !fromStdin {
 		return clientregistry.NewSecret(), nil
 	}
-	line, err := bufio.NewReader(io.LimitReader(env.Stdin, maxLine)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	given, err := readSecret(ctx, env.Stdin)
+	if err != nil {
 		return secret.String{}, fmt.Errorf("reading the secret: %w", err)
 	}
-	given := secret.New(strings.TrimRight(line, "\r\n"))
 	if err := clientregistry.CheckSecret(given); err != nil {
 		return secret.String{}, exit.Misuse("leave --secret-stdin out and one is made", "%w", err)
 	}
@@ -248,7 +249,7 @@ func newClientDelete(env Env) *cobra.Command {
 				if client.Declared {
 					return declaredElsewhere("client", args[0], conf)
 				}
-				if err := env.confirm(fmt.Sprintf("Delete the client %s?", client.ID), yes); err != nil {
+				if err := env.confirm(c.Context(), fmt.Sprintf("Delete the client %s?", client.ID), yes); err != nil {
 					return err
 				}
 				if err := i.DeleteClient(c.Context(), client.ID); err != nil {

@@ -108,6 +108,8 @@ type declaredClient struct {
 // duration reads "90s", "15m", "12h" and "30d".
 type duration time.Duration
 
+var errNoDuration = errors.New("a duration is wanted here, such as 90s, 15m, 12h or 30d")
+
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
@@ -117,7 +119,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 		parsed = time.Duration(count) * 24 * time.Hour
 	}
 	if err != nil || parsed <= 0 || parsed > 10*365*24*time.Hour {
-		return fmt.Errorf("%q is no duration; write it as 90s, 15m, 12h or 30d", text)
+		return errNoDuration
 	}
 	*d = duration(parsed)
 	return nil
@@ -175,6 +177,9 @@ func (c config) check() error {
 	if c.KeyEncryptionKey.File != "" && c.KeyEncryptionKey.Environment != "" {
 		return errors.New("key_encryption_key: give a file or an environment variable, not both")
 	}
+	if err := checkEnvironment("key_encryption_key.environment", c.KeyEncryptionKey.Environment); err != nil {
+		return err
+	}
 	if c.SigningAlg != "" {
 		if err := signingkey.CheckAlgorithm(c.SigningAlg); err != nil {
 			return fmt.Errorf("signing_alg: %w", err)
@@ -213,6 +218,9 @@ func (c config) checkDeclared() error {
 		if err == nil && u.Email != "" {
 			err = once("e-mail address", u.Email)
 		}
+		if err == nil && u.Subject != "" {
+			err = errors.Join(checkSubject(u.Subject), once("subject", u.Subject))
+		}
 		if err == nil && u.PasswordHash != "" {
 			err = local.CheckHash(u.PasswordHash)
 		}
@@ -239,6 +247,8 @@ func (c config) checkDeclared() error {
 			err = errors.New("a public client has no secret")
 		case !d.Public && secrets != 1:
 			err = errors.New("give one of secret_file, secret_environment and secret_hash, or public: true")
+		case checkEnvironment("secret_environment", d.SecretEnv) != nil:
+			err = checkEnvironment("secret_environment", d.SecretEnv)
 		case d.SecretHash != "" && !validSecretHash(d.SecretHash):
 			err = errors.New("secret_hash is not sha256: and 64 hexadecimal digits")
 		case d.SigningAlg != "":
@@ -246,6 +256,26 @@ func (c config) checkDeclared() error {
 		}
 		if err != nil {
 			return fmt.Errorf("clients[%d]: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// checkSubject tells why a subject cannot be used, or returns nil (OpenID
+// Connect Core 1.0, section 2: at most 255 ASCII characters).
+func checkSubject(subject string) error {
+	if len(subject) > 255 || strings.ContainsFunc(subject, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("subject %.40q is not of at most 255 printable ASCII characters", subject)
+	}
+	return nil
+}
+
+// checkEnvironment tells why a text cannot be the name of an environment
+// variable, or returns nil. It does not quote it: it may be the secret itself.
+func checkEnvironment(key, name string) error {
+	for i, r := range name {
+		if !(r == '_' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || i > 0 && '0' <= r && r <= '9') {
+			return fmt.Errorf("%s must be the name of an environment variable, not its value", key)
 		}
 	}
 	return nil

@@ -25,7 +25,8 @@ import (
 	"github.com/tegata/tegata/internal/exit"
 )
 
-// The files of the local certificate authority in the data directory.
+// The files of the local certificate authority in the data directory: the
+// certificate for others, and the key with a copy of the certificate.
 const (
 	devCACertificate = "ca.crt"
 	devCAKey         = "ca.key"
@@ -62,14 +63,18 @@ func devCertificate(dataDir string, now time.Time) (tls.Certificate, error) {
 
 func devCA(dataDir string, now time.Time) (*x509.Certificate, crypto.Signer, error) {
 	certificateFile, keyFile := filepath.Join(dataDir, devCACertificate), filepath.Join(dataDir, devCAKey)
-	pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeDevCA(certificateFile, keyFile, now); err != nil && !errors.Is(err, fs.ErrExist) {
+	startOver := "delete " + keyFile + " and " + certificateFile + " to make a new one; everything that trusts it needs the new file"
+	pair, err := tls.LoadX509KeyPair(keyFile, keyFile)
+	if _, published := os.Stat(certificateFile); errors.Is(err, fs.ErrNotExist) && errors.Is(published, fs.ErrNotExist) {
+		// Of several processes that make one, the first to write it wins.
+		if err := makeDevCA(keyFile, now); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, nil, fmt.Errorf("making the local certificate authority: %w", err)
 		}
-		pair, err = tls.LoadX509KeyPair(certificateFile, keyFile)
+		pair, err = tls.LoadX509KeyPair(keyFile, keyFile)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		// The key is written first, so it is there now or it was lost.
+		pair, err = tls.LoadX509KeyPair(keyFile, keyFile)
 	}
-	startOver := "delete " + certificateFile + " and " + keyFile + " to make a new one; everything that trusts it needs the new file"
 	if err != nil {
 		return nil, nil, exit.WithHint(fmt.Errorf("reading the local certificate authority: %w", err), startOver)
 	}
@@ -80,10 +85,23 @@ func devCA(dataDir string, now time.Time) (*x509.Certificate, crypto.Signer, err
 	if !ok {
 		return nil, nil, exit.WithHint(errors.New("the local certificate authority has a key that cannot sign"), startOver)
 	}
-	return pair.Leaf, key, nil
+	return pair.Leaf, key, publishDevCA(certificateFile, pair.Leaf.Raw)
 }
 
-func makeDevCA(certificateFile, keyFile string, now time.Time) error {
+// publishDevCA writes the file that others read, if it is not there.
+func publishDevCA(path string, der []byte) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := writeNew(path, encodePEM("CERTIFICATE", der)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("writing the certificate of the local authority: %w", err)
+	}
+	return os.Chmod(path, 0o644) // the API server and others read it
+}
+
+// makeDevCA writes the key and the certificate into one file, so that no
+// process ever sees half of the pair.
+func makeDevCA(keyFile string, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -95,6 +113,7 @@ func makeDevCA(certificateFile, keyFile string, now time.Time) error {
 		NotBefore:                   now.Add(-time.Hour),
 		NotAfter:                    now.AddDate(10, 0, 0),
 		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, // no mailboxes, no code
 		BasicConstraintsValid:       true,
 		IsCA:                        true,
 		MaxPathLenZero:              true,
@@ -113,15 +132,7 @@ func makeDevCA(certificateFile, keyFile string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// The key first: a certificate without its key would be in the way of
-	// the next start.
-	if err := writeNew(keyFile, encodePEM("PRIVATE KEY", pkcs8)); err != nil {
-		return err
-	}
-	if err := writeNew(certificateFile, encodePEM("CERTIFICATE", der)); err != nil {
-		return errors.Join(err, os.Remove(keyFile))
-	}
-	return os.Chmod(certificateFile, 0o644) // the API server and others read it
+	return writeNew(keyFile, encodePEM("PRIVATE KEY", pkcs8)+encodePEM("CERTIFICATE", der))
 }
 
 func encodePEM(kind string, der []byte) string {

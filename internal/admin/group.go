@@ -34,7 +34,7 @@ func newGroupAdd(env Env) *cobra.Command {
 			if err := local.CheckGroup(args[0]); err != nil {
 				return exit.Misuse("", "%w", err)
 			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
+			return where.making(c.Context(), env, func(_ config, i *issuer) error {
 				if err := i.AddGroup(c.Context(), args[0], env.Now()); err != nil {
 					return err
 				}
@@ -155,7 +155,7 @@ func newGroupDelete(env Env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := env.confirm(fmt.Sprintf("Delete the group %s with %d members?", group.Name, len(group.Members)), yes); err != nil {
+				if err := env.confirm(c.Context(), fmt.Sprintf("Delete the group %s with %d members?", group.Name, len(group.Members)), yes); err != nil {
 					return err
 				}
 				if err := i.DeleteGroup(c.Context(), args[0]); err != nil {
@@ -185,6 +185,21 @@ func (i *issuer) managedGroup(ctx context.Context, conf config, name string) (st
 		return store.Group{}, declaredElsewhere("group", name, conf)
 	}
 	return groups[at], nil
+}
+
+// refuseDeclaredMember keeps a user whom the configuration file names: the
+// server would not start without.
+func (i *issuer) refuseDeclaredMember(c *cobra.Command, conf config, account local.Account) error {
+	groups, err := i.GroupList(c.Context())
+	if err != nil {
+		return err
+	}
+	for _, group := range groups {
+		if group.Declared && slices.Contains(group.Members, account.Username) {
+			return fmt.Errorf("user %s is a member there: %w", account.Username, declaredElsewhere("group", group.Name, conf))
+		}
+	}
+	return nil
 }
 
 func hintGroup(err error) error {

@@ -46,6 +46,10 @@ func (c config) keyEncryptionKey(env Env) (seal.Key, error) {
 		return seal.Key{}, fmt.Errorf("reading the key-encryption key: %w", err)
 	}
 	if _, err := os.Stat(filepath.Join(c.DataDir, databaseFile)); err == nil {
+		// Another process may have made both since; it makes the key first.
+		if text, err := os.ReadFile(path); err == nil {
+			return parseKey(path, string(text))
+		}
 		return seal.Key{}, exit.WithHint(
 			fmt.Errorf("the key-encryption key %s is gone, but there is a database that was sealed with it", path),
 			"restore the file from your backup; without it the signing keys cannot be opened")

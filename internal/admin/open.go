@@ -109,12 +109,39 @@ func (c config) open(ctx context.Context, env Env) (opened *issuer, err error) {
 	return &issuer{Issuer: db.Issuer(issuerID), db: db, url: record.URL, secret: own, kek: kek}, nil
 }
 
-// with opens the issuer for one command and closes it again.
+// making is like with, and makes the data directory if there is none.
+func (p place) making(ctx context.Context, env Env, do func(config, *issuer) error) error {
+	c, err := p.config(env)
+	if err != nil {
+		return err
+	}
+	if !c.hasData() {
+		env.notef("making a new data directory, %s", c.DataDir)
+	}
+	return c.using(ctx, env, do)
+}
+
+// hasData reports whether there is a database in the data directory.
+func (c config) hasData() bool {
+	_, err := os.Stat(filepath.Join(c.DataDir, databaseFile))
+	return err == nil
+}
+
+// with opens the issuer for one command and closes it again. A data directory
+// without data is somebody's typing mistake, and is refused.
 func (p place) with(ctx context.Context, env Env, do func(config, *issuer) error) error {
 	c, err := p.config(env)
 	if err != nil {
 		return err
 	}
+	if !c.hasData() {
+		return exit.WithHint(fmt.Errorf("there is no database in the data directory %s", c.DataDir),
+			"check --data-dir; tegata serve makes a new one")
+	}
+	return c.using(ctx, env, do)
+}
+
+func (c config) using(ctx context.Context, env Env, do func(config, *issuer) error) error {
 	opened, err := c.open(ctx, env)
 	if err != nil {
 		return err

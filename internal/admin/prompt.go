@@ -26,12 +26,11 @@ const maxLine = 8 << 10
 // twice at the terminal. Never from an argument, which every process can see.
 func (env Env) newPassword(ctx context.Context, who string, fromStdin bool) (secret.String, error) {
 	if fromStdin {
-		line, err := bufio.NewReader(io.LimitReader(env.Stdin, maxLine)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
+		password, err := readSecret(ctx, env.Stdin)
+		if err != nil {
 			return secret.String{}, fmt.Errorf("reading the password: %w", err)
 		}
-		password := secret.New(strings.TrimRight(line, "\r\n"))
-		return password, checkPassword(password)
+		return password, local.CheckPassword(password)
 	}
 	terminal, ok := env.Stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
@@ -41,7 +40,7 @@ func (env Env) newPassword(ctx context.Context, who string, fromStdin bool) (sec
 	if err != nil {
 		return secret.String{}, err
 	}
-	if err := checkPassword(first); err != nil {
+	if err := local.CheckPassword(first); err != nil {
 		return secret.String{}, err
 	}
 	second, err := env.ask(ctx, terminal, "Once more: ")
@@ -54,10 +53,6 @@ func (env Env) newPassword(ctx context.Context, who string, fromStdin bool) (sec
 	return first, nil
 }
 
-func checkPassword(password secret.String) error {
-	return local.CheckPassword(password)
-}
-
 // ask reads one line without showing it. A signal ends it and gives the
 // terminal its echo back.
 func (env Env) ask(ctx context.Context, terminal *os.File, prompt string) (secret.String, error) {
@@ -67,32 +62,59 @@ func (env Env) ask(ctx context.Context, terminal *os.File, prompt string) (secre
 		return secret.String{}, fmt.Errorf("reading the terminal: %w", err)
 	}
 	fmt.Fprint(env.Stderr, prompt)
-	type answer struct {
-		text []byte
-		err  error
+	text, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	fmt.Fprintln(env.Stderr)
+	if ctx.Err() != nil {
+		return secret.String{}, errors.Join(ctx.Err(), term.Restore(fd, before))
 	}
-	answers := make(chan answer, 1)
-	// This goroutine outlives a signal, as reading a terminal cannot be
-	// interrupted; the process ends right after.
+	if err != nil {
+		return secret.String{}, fmt.Errorf("reading the password: %w", err)
+	}
+	return secret.New(string(text)), nil
+}
+
+// readSecret reads the first line of a file or a pipe.
+func readSecret(ctx context.Context, from io.Reader) (secret.String, error) {
+	line, err := readLine(ctx, from)
+	return secret.New(line), err
+}
+
+func readLine(ctx context.Context, from io.Reader) (string, error) {
+	line, err := interruptible(ctx, func() (string, error) {
+		return bufio.NewReader(io.LimitReader(from, maxLine+1)).ReadString('\n')
+	})
+	switch {
+	case len(line) > maxLine:
+		return "", fmt.Errorf("the line is longer than %d bytes", maxLine)
+	case err != nil && !errors.Is(err, io.EOF):
+		return "", err
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// interruptible reads until ctx ends. The goroutine outlives a signal, as
+// reading a terminal cannot be interrupted; the process ends right after.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
 	go func() {
-		text, err := term.ReadPassword(fd)
-		answers <- answer{text, err}
+		value, err := read()
+		results <- result{value, err}
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(env.Stderr)
-		return secret.String{}, errors.Join(ctx.Err(), term.Restore(fd, before))
-	case a := <-answers:
-		fmt.Fprintln(env.Stderr)
-		if a.err != nil {
-			return secret.String{}, fmt.Errorf("reading the password: %w", a.err)
-		}
-		return secret.New(string(a.text)), nil
+		var none T
+		return none, ctx.Err()
+	case r := <-results:
+		return r.value, r.err
 	}
 }
 
 // confirm asks before something is lost. Without a terminal it wants --yes.
-func (env Env) confirm(question string, yes bool) error {
+func (env Env) confirm(ctx context.Context, question string, yes bool) error {
 	if yes {
 		return nil
 	}
@@ -101,8 +123,8 @@ func (env Env) confirm(question string, yes bool) error {
 		return exit.Misuse("add --yes if you are sure", "there is no terminal to ask: %s", question)
 	}
 	fmt.Fprint(env.Stderr, question, " [y/N] ")
-	line, err := bufio.NewReader(io.LimitReader(terminal, maxLine)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	line, err := readLine(ctx, terminal)
+	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {

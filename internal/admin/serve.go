@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ import (
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider"
 	"github.com/tegata/tegata/internal/signingkey"
+	"github.com/tegata/tegata/internal/store"
 )
 
 func newServe(env Env) *cobra.Command {
@@ -102,17 +104,13 @@ func (s *server) run(ctx context.Context) (err error) {
 		return err
 	}
 
-	// Step 2: the storage and what it declares.
+	// Step 2: the storage, the certificate and the port, which with --dev
+	// decides the issuer. What is refused up to here has changed nothing.
 	opened, err := s.config.open(ctx, s.env)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, opened.db.Close()) }()
-	if err := opened.Declare(ctx, declaration, s.env.Now()); err != nil {
-		return exit.Misuse("", "%s: %w", cmp.Or(s.config.path, "the configuration"), err)
-	}
-
-	// Step 3: the port, which with --dev decides the issuer.
 	certificate, err := s.certificate()
 	if err != nil {
 		return err
@@ -122,6 +120,14 @@ func (s *server) run(ctx context.Context) (err error) {
 		return exit.WithHint(fmt.Errorf("listening: %w", err), "choose another address with --listen")
 	}
 	defer listener.Close()
+
+	// Step 3: what the file declares.
+	err = opened.Declare(ctx, declaration, s.env.Now())
+	if _, wrong := errors.AsType[*store.DeclarationError](err); wrong {
+		return exit.Misuse("", "%s: %w", cmp.Or(s.config.path, "the configuration"), err)
+	} else if err != nil {
+		return fmt.Errorf("declaring what the configuration has: %w", err)
+	}
 	url := s.issuerURL(listener.Addr())
 	if opened.url != "" && opened.url != url {
 		log.Warn("the issuer's URL has changed; tokens and kubeconfigs that name the old one stop working", "old", opened.url, "new", url)
@@ -137,6 +143,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	fresh := newConnections{known: map[net.Conn]bool{}}
 	// HTTP/1.1 alone: half the processor time for answers this small, a stop
 	// that need not wait for HTTP/2 to say goodbye, and less to attack.
 	protocols := new(http.Protocols)
@@ -150,6 +157,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         fresh.note,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if s.env.getenv("GOGC") == "" {
@@ -170,6 +178,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	log.Info("stopping: waiting for requests that are under way")
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
+	fresh.close()
 	if err := web.Shutdown(closing); err != nil {
 		log.Warn("some requests did not end in time", "error", err)
 		return web.Close()
@@ -316,4 +325,30 @@ The API server needs --oidc-issuer-url=%[1]s --oidc-client-id=kubernetes
 
 Stop with Ctrl-C.
 `, url, ca, dir, quote(dir), quote(ca), cmp.Or(s.config.GroupsClaim, "groups"))
+}
+
+// newConnections knows the connections on which nothing was asked yet.
+// Browsers open them in advance, and [http.Server.Shutdown] would wait for
+// each of them for five seconds.
+type newConnections struct {
+	mu    sync.Mutex // guards the field below
+	known map[net.Conn]bool
+}
+
+func (n *newConnections) note(conn net.Conn, state http.ConnState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if state == http.StateNew {
+		n.known[conn] = true
+	} else {
+		delete(n.known, conn)
+	}
+}
+
+func (n *newConnections) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for conn := range n.known {
+		conn.Close()
+	}
 }

@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -21,6 +22,7 @@ import (
 // a key given twice or a value of the wrong type is an error that names the
 // line, and never the value: it may be a secret.
 func decodeStrict(path string, text []byte, v any) error {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // some editors write a byte order mark
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return exit.Misuse("", "%s", placed(path, err))
@@ -44,6 +46,18 @@ func decodeStrict(path string, text []byte, v any) error {
 
 // unknownKeys walks the document beside the type that it should have.
 func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
+	switch node.(type) {
+	case *ast.AliasNode, *ast.AnchorNode:
+		return exit.Misuse("write the value in each place", "%s:%d: anchors and aliases are not taken", path, node.GetToken().Position.Line)
+	case *ast.NullNode:
+		return nil // a key without a value is a key that is left out
+	}
+	if t == reflect.TypeFor[duration]() {
+		if new(duration).UnmarshalText([]byte(node.GetToken().Value)) != nil {
+			return exit.Misuse("", "%s:%d: %w", path, node.GetToken().Position.Line, errNoDuration)
+		}
+		return nil
+	}
 	switch t.Kind() {
 	case reflect.Slice:
 		sequence, ok := node.(*ast.SequenceNode)
@@ -56,9 +70,6 @@ func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
 			}
 		}
 	case reflect.Struct:
-		if _, null := node.(*ast.NullNode); null {
-			return nil
-		}
 		mapping, ok := node.(ast.MapNode)
 		if !ok {
 			return wrongKind(path, node, at, "keys and values")
@@ -148,6 +159,9 @@ func placed(path string, err error) string {
 	message := failure.GetMessage()
 	if typed, ok := errors.AsType[*yaml.TypeError](err); ok {
 		message = fmt.Sprintf("%s is wanted here", wanted(typed.DstType))
+	}
+	if _, over := errors.AsType[*yaml.OverflowError](err); over {
+		message = "a number that is not so large, or not negative, is wanted here"
 	}
 	return fmt.Sprintf("%s:%d: %s", path, failure.GetToken().Position.Line, message)
 }

@@ -72,12 +72,15 @@ input with --password-stdin. It works beside a running server.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			account.Username = args[0]
 			account.EmailVerified = !unverified
+			if fromStdin && noPassword {
+				return exit.Misuse("leave out one of them", "--password-stdin sets a password, and --no-password sets none")
+			}
 			for _, err := range []error{out.check(), local.CheckUsername(account.Username), local.CheckEmail(account.Email)} {
 				if err != nil {
 					return exit.Misuse("", "%w", err)
 				}
 			}
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
+			return where.making(c.Context(), env, func(conf config, i *issuer) error {
 				// Before the password is asked for, so that nobody types in vain.
 				for _, login := range []string{account.Username, account.Email} {
 					_, err := i.AccountByLogin(c.Context(), login)
@@ -85,6 +88,11 @@ input with --password-stdin. It works beside a running server.`,
 						return exit.WithHint(fmt.Errorf("there is a user %q already", login), "tegata user show "+login+" shows who it is")
 					}
 					if !errors.Is(err, identity.ErrNotFound) {
+						return err
+					}
+				}
+				for _, group := range account.Groups {
+					if _, err := i.managedGroup(c.Context(), conf, group); err != nil {
 						return err
 					}
 				}
@@ -102,7 +110,7 @@ input with --password-stdin. It works beside a running server.`,
 					}
 				}
 				account.Subject = local.NewSubject(account.Username)
-				account.Groups = slices.Compact(slices.Sorted(slices.Values(account.Groups)))
+				account.Groups = append([]string{}, slices.Compact(slices.Sorted(slices.Values(account.Groups)))...)
 				if err := i.AddAccount(c.Context(), account, env.Now()); err != nil {
 					return hintGroup(err)
 				}
@@ -118,7 +126,6 @@ input with --password-stdin. It works beside a running server.`,
 	c.Flags().StringArrayVar(&account.Groups, "group", nil, "`GROUP` to put the user in; repeat for more")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
 	c.Flags().BoolVar(&noPassword, "no-password", false, "set no password; the user cannot log in before one is set")
-	c.MarkFlagsMutuallyExclusive("password-stdin", "no-password")
 	where.flags(c)
 	out.flags(c)
 	return c
@@ -273,7 +280,10 @@ func newUserDelete(env Env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := env.confirm(fmt.Sprintf("Delete the user %s?", account.Username), yes); err != nil {
+				if err := i.refuseDeclaredMember(c, conf, account); err != nil {
+					return err
+				}
+				if err := env.confirm(c.Context(), fmt.Sprintf("Delete the user %s?", account.Username), yes); err != nil {
 					return err
 				}
 				if err := i.DeleteAccount(c.Context(), account.Subject, env.Now()); err != nil {

@@ -6,6 +6,7 @@ package clientregistry
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -46,7 +47,7 @@ func splitLoopback(uri string) (loopback, bool) {
 		}
 		if port, ok := strings.CutPrefix(rest, ":"); ok {
 			digits := len(port) - len(strings.TrimLeft(port, "0123456789"))
-			if digits < 1 || digits > 5 {
+			if number, err := strconv.Atoi(port[:digits]); err != nil || number < 1 || number > 65535 {
 				return loopback{}, false
 			}
 			rest = port[digits:]
@@ -79,6 +80,9 @@ func CheckRedirectURI(uri string) error {
 		return fmt.Errorf("redirect URI %q has a fragment", uri)
 	case u.User != nil:
 		return fmt.Errorf("redirect URI %q contains a user name", uri)
+	case strings.ContainsAny(u.Host, "!$&'()+,;=%"):
+		// It comes to stand in a Content-Security-Policy.
+		return fmt.Errorf("redirect URI %q has a host with a character that no host has", uri)
 	case strings.Contains(uri, "*"):
 		return fmt.Errorf("redirect URI %q contains a wildcard; each is registered in full", uri)
 	}

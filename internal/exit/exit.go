@@ -48,7 +48,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // WithHint adds what to try next. A hint that err already has is kept: the
 // place nearest to the cause knows best.
 func WithHint(err error, hint string) error {
-	if inner, ok := errors.AsType[*Error](err); ok && inner.Hint != "" {
+	if hintOf(err) != "" {
 		return err
 	}
 	return &Error{Err: err, Hint: hint, Code: Code(err)}
@@ -80,10 +80,24 @@ func Report(w io.Writer, err error) int {
 		return code
 	}
 	fmt.Fprintln(w, "error:", err)
-	if e, ok := errors.AsType[*Error](err); ok && e.Hint != "" {
-		fmt.Fprintln(w, "hint:", strings.ReplaceAll(e.Hint, "\n", "\n      "))
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintln(w, "hint:", strings.ReplaceAll(hint, "\n", "\n      "))
 	}
 	return code
+}
+
+// hintOf is the outermost hint in the chain of err.
+func hintOf(err error) string {
+	for {
+		e, ok := errors.AsType[*Error](err)
+		switch {
+		case !ok:
+			return ""
+		case e.Hint != "":
+			return e.Hint
+		}
+		err = e.Err
+	}
 }
 
 // OnSignal returns a context that SIGINT and SIGTERM cancel. After the first

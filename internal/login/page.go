@@ -24,6 +24,9 @@ type page struct {
 	body     string
 }
 
+// mark is the gate of the provider's pages.
+const mark = `<svg viewBox="0 0 32 32" aria-hidden="true"><path d="M3 6c9 2 17 2 26 0v4l-4 .6V14h3v3h-3v11h-4V17H11v11H7V17H4v-3h3v-3.4L3 10zm8 5v3h3.5v-2.8zm10 0-3.5.2V14H21z"/></svg>`
+
 //go:embed page.css
 var pageStyle string
 
@@ -46,7 +49,7 @@ func (l language) text() pageText {
 	if l == japanese {
 		return pageText{
 			loggedIn:      "ログインしました",
-			loggedInAs:    "%s として %s にログインしました。",
+			loggedInAs:    "ユーザー：%[1]s（クライアント：%[2]s）",
 			closeTab:      "このタブを閉じて、ターミナルに戻ってください。",
 			notLoggedIn:   "ログインできませんでした",
 			seeTerminal:   "次にすることはターミナルに表示されています。このタブは閉じてかまいません。",
@@ -57,7 +60,7 @@ func (l language) text() pageText {
 	}
 	return pageText{
 		loggedIn:      "You are logged in",
-		loggedInAs:    "You are logged in to %[2]s as %[1]s.",
+		loggedInAs:    "as %[1]s, for %[2]s",
 		closeTab:      "You can close this tab and go back to the terminal.",
 		notLoggedIn:   "You are not logged in",
 		seeTerminal:   "The terminal says what to do next. You can close this tab.",
@@ -105,6 +108,7 @@ func (l language) page(status int, title, content string) page {
 </head>
 <body>
 <main>
+` + mark + `
 <h1>` + html.EscapeString(title) + `</h1>
 ` + content + `</main>
 </body>

@@ -12,6 +12,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -111,10 +112,6 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (c *Claims) UnmarshalJSON(data []byte) error {
-	type protocol Claims
-	if err := json.Unmarshal(data, (*protocol)(c)); err != nil {
-		return err
-	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if err := decoder.Decode(&c.Other); err != nil {
@@ -123,14 +120,30 @@ func (c *Claims) UnmarshalJSON(data []byte) error {
 	if c.Other == nil {
 		return errors.New("claims are no JSON object")
 	}
-	maps.DeleteFunc(c.Other, func(name string, _ any) bool { return IsProtocolClaim(name) })
-	return nil
+	// Step 2: the claims of the protocol, by their exact names (RFC 7519,
+	// section 7.3); encoding/json alone would take "SUB" for sub.
+	exact := map[string]any{}
+	for name, value := range c.Other {
+		if !IsProtocolClaim(name) {
+			continue
+		}
+		delete(c.Other, name)
+		if name == strings.ToLower(name) {
+			exact[name] = value
+		}
+	}
+	text, err := json.Marshal(exact)
+	if err != nil {
+		return err
+	}
+	type protocol Claims
+	return json.Unmarshal(text, (*protocol)(c))
 }
 
 // IsProtocolClaim reports whether the name is one of the claims that the
 // protocol itself sets, so that a deployment cannot choose it for its own.
 func IsProtocolClaim(name string) bool {
-	switch name {
+	switch strings.ToLower(name) { // many readers of JSON take another case for the same
 	case "iss", "sub", "aud", "exp", "nbf", "iat", "auth_time", "nonce", "azp", "at_hash", "c_hash", "jti", "sid", "acr", "amr":
 		return true
 	}

@@ -31,7 +31,8 @@ func CodeChallenge(verifier secret.String) string {
 // exactly 32 bytes in base64url without padding.
 func ValidCodeChallenge(challenge string) bool {
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
-	return err == nil && len(sum) == sha256.Size
+	// The length too: the decoder passes over line breaks.
+	return err == nil && len(sum) == sha256.Size && len(challenge) == 43
 }
 
 // ValidCodeVerifier reports whether the text obeys RFC 7636, section 4.1:

@@ -256,7 +256,7 @@ func TestWaitingProcessNamesTheOther(t *testing.T) {
 	eventually(t, "the first process asks a person", func() bool { return d.logins() > 0 })
 	script := exec.Command("script", "-qec", "get-token", "/dev/null")
 	if _, err := exec.LookPath("script"); err != nil {
-		t.Skip("needs the program script, for a terminal")
+		lacks(t, "the program script, for a terminal: install the package bsdutils")
 	}
 	script.Env = append(d.command().Env, "AT_TERMINAL=1", "SHELL=/bin/sh")
 	var screen lockedBuffer
@@ -318,12 +318,22 @@ func TestCredentialDoesNotWaitForTheBrowser(t *testing.T) {
 	}
 }
 
+// lacks ends a test whose part is not here: CI must have everything, and a
+// person reads what to do.
+func lacks(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("this test needs %s", what)
+	}
+	t.Skipf("this test needs %s", what)
+}
+
 // smallDisk is a file system of its own.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir).Run(); err != nil {
-		t.Skip("needs the right to mount a file system")
+		lacks(t, "the right to mount a file system: run it as root")
 	}
 	t.Cleanup(func() {
 		if err := exec.Command("umount", dir).Run(); err != nil {

@@ -117,7 +117,7 @@ func CheckIssuer(issuer oidc.Issuer) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("issuer %q is not a URL", issuer)
-	case u.Scheme != "https":
+	case !strings.HasPrefix(string(issuer), "https://"):
 		return fmt.Errorf("issuer %q must begin with https://", issuer)
 	case u.Host == "" || u.User != nil:
 		return fmt.Errorf("issuer %q must be https://HOST, with a path if you like", issuer)
@@ -129,6 +129,8 @@ func CheckIssuer(issuer oidc.Issuer) error {
 		return fmt.Errorf("issuer %q has capital letters in its host", issuer)
 	case u.EscapedPath() != u.Path || strings.Contains(u.Path, "//") || strings.Contains(u.Path, "/.") || strings.ContainsAny(u.Path, "{}"):
 		return fmt.Errorf("issuer %q has a path with unusual characters", issuer)
+	case u.Path == pathHealth || u.Path == pathReady:
+		return fmt.Errorf("issuer %q has a path at which the server tells its health", issuer)
 	}
 	return nil
 }
@@ -176,9 +178,10 @@ func New(c Config) (*Provider, error) {
 		keys:     discovery.New(c.Keys.JWKS(), discovery.KeySetLifetime),
 		pages:    pages,
 		authorize: &authorize.Handler{
-			Issuer:  c.Issuer,
-			Clients: c.Storage,
-			Source:  c.Source,
+			Issuer:   c.Issuer,
+			Clients:  c.Storage,
+			Verifier: c.Keys,
+			Source:   c.Source,
 			Sessions: &session.Sessions{
 				Storage: c.Storage, Cookie: "__Host-tegata-session-" + c.ID, Lifetime: c.Lifetimes.Session, Now: c.Now,
 			},

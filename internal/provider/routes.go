@@ -35,6 +35,10 @@ const (
 	pathToken     = "/token"
 	pathUserinfo  = "/userinfo"
 	pathKeys      = "/keys"
+	pathLogin     = "/login"
+	pathLogOut    = "/logout"
+	pathHealth    = "/healthz" // the server's own, not below the issuer's
+	pathReady     = "/readyz"
 )
 
 // routes is the whole map. base is the path of the issuer, "" or "/dex".
@@ -53,14 +57,17 @@ func (e endpoints) routes(base string) http.Handler {
 	}))
 	mux.HandleFunc("GET "+base+pathAuthorize, e.authorize.Start)
 	mux.HandleFunc("POST "+base+pathAuthorize, e.authorize.Start) // OpenID Connect Core 1.0, section 3.1.2.1
-	mux.Handle("POST "+base+"/login", own.Handler(http.HandlerFunc(e.authorize.Login)))
-	mux.Handle("POST "+base+"/logout", own.Handler(http.HandlerFunc(e.authorize.LogOut)))
+	mux.Handle("POST "+base+pathLogin, own.Handler(http.HandlerFunc(e.authorize.Login)))
+	mux.Handle("POST "+base+pathLogOut, own.Handler(http.HandlerFunc(e.authorize.LogOut)))
 	mux.HandleFunc("GET "+base+"/{$}", e.authorize.Home)
 	if base != "" {
 		mux.HandleFunc("GET "+base, e.authorize.Home)
 	}
 	mux.HandleFunc("GET "+e.pages.AssetsPath(), e.pages.Asset)
 	mux.HandleFunc("GET /", e.notFound)
+	for _, path := range []string{pathLogin, pathLogOut, pathToken} {
+		mux.HandleFunc("GET "+base+path, e.postOnly)
+	}
 
 	// What a client calls.
 	mux.Handle("POST "+base+pathToken, e.token)
@@ -68,13 +75,20 @@ func (e endpoints) routes(base string) http.Handler {
 	mux.Handle("POST "+base+pathUserinfo, e.userinfo)
 
 	// What a load balancer asks.
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", e.readiness)
+	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET "+pathReady, e.readiness)
 	return mux
 }
 
 func (e endpoints) notFound(w http.ResponseWriter, r *http.Request) {
 	e.pages.Failure(w, r, http.StatusNotFound, page.Failure{Problem: page.NotFound})
+}
+
+// postOnly answers who looks at the address of a form: a reloaded page, or a
+// client that sends its parameters in the address.
+func (e endpoints) postOnly(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", http.MethodPost)
+	e.pages.Failure(w, r, http.StatusMethodNotAllowed, page.Failure{Problem: page.NotFound})
 }
 
 // readiness tells the truth within a second: a storage that does not answer

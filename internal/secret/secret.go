@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 )
 
 // Redacted is what a secret prints as.
@@ -50,10 +49,8 @@ func (s String) String() string {
 // Format implements [fmt.Formatter], so that no verb reaches the value.
 func (s String) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// LogValue implements [slog.LogValuer].
-func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText implements [encoding.TextMarshaler]; it encodes the redacted form.
+// MarshalText implements [encoding.TextMarshaler]; it encodes the redacted
+// form. It is also what log/slog logs.
 func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // MarshalJSON implements [json.Marshaler]; it encodes the redacted form.

@@ -7,7 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
+	"sync"
 )
 
 // committer is the one writer of the process. Writes that arrive while a
@@ -22,9 +22,19 @@ type committer struct {
 	jobs chan *job
 	quit chan struct{} // closed by stop
 	done chan struct{} // closed when run has returned
+
+	stopping sync.Once
+
+	mu      sync.Mutex // guards the field below
+	failure error      // of the last commit
 }
 
 type job struct {
+	// refused is why do failed. It is told after the commit like a success:
+	// what do ran into may have been written by a neighbor in the same
+	// transaction, and whoever hears of it must be able to read it.
+	refused error
+
 	ctx    context.Context
 	do     func(*tx) error
 	result chan error // has room for one, so that run never waits
@@ -74,9 +84,13 @@ func (db *DB) write(ctx context.Context, do func(*tx) error) error {
 	}
 }
 
+// stop waits for the writes that were accepted and takes the journal back
+// into the database file, so that a copy of the one file is whole.
 func (c *committer) stop() error {
-	close(c.quit)
+	c.stopping.Do(func() { close(c.quit) })
 	<-c.done
+	// Another process may be in the way; then it is for that one to do.
+	_ = c.tx.exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
 	return errors.Join(c.conn.Close(), c.db.Close())
 }
 
@@ -87,15 +101,21 @@ func (c *committer) run() {
 		case first := <-c.jobs:
 			c.commit(first)
 		case <-c.quit:
-			for { // what was accepted is still done
-				select {
-				case first := <-c.jobs:
-					c.commit(first)
-				default:
-					return
-				}
+			for next := c.waiting(); next != nil; next = c.waiting() {
+				c.commit(next) // what was accepted is still done
 			}
+			return
 		}
+	}
+}
+
+// waiting returns a job that waits, or nil.
+func (c *committer) waiting() *job {
+	select {
+	case next := <-c.jobs:
+		return next
+	default:
+		return nil
 	}
 }
 
@@ -103,22 +123,23 @@ func (c *committer) run() {
 // and tells each how it ended.
 func (c *committer) commit(first *job) {
 	if err := c.tx.exec(`BEGIN IMMEDIATE`); err != nil {
-		first.result <- err
+		// Whoever waited behind it has waited as long: they hear the same,
+		// rather than one busy timeout each.
+		c.answer(append(c.queue(), first), err)
 		return
 	}
-	batch := []*job{}
-	for next := first; next != nil; {
-		if err := c.attempt(next); err != nil {
-			next.result <- err
-		} else {
-			batch = append(batch, next)
+	var done []*job
+	for next := first; next != nil; next = c.waiting() {
+		intact, err := c.attempt(next)
+		if !intact {
+			// The transaction is gone, with all that was done in it.
+			_ = c.tx.exec(`ROLLBACK`)
+			c.answer(append(done, next), err)
+			return
 		}
-		next = nil
-		if len(batch) < maxBatch {
-			select {
-			case next = <-c.jobs:
-			default:
-			}
+		next.refused = err
+		if done = append(done, next); len(done) == maxBatch {
+			break
 		}
 	}
 	err := c.tx.exec(`COMMIT`)
@@ -126,25 +147,58 @@ func (c *committer) commit(first *job) {
 		// The transaction may be over already; that is no second failure.
 		_ = c.tx.exec(`ROLLBACK`)
 	}
-	for _, j := range batch {
-		j.result <- err
+	c.answer(done, err)
+}
+
+// queue returns the jobs that wait at this moment.
+func (c *committer) queue() []*job {
+	var jobs []*job
+	for range len(c.jobs) {
+		if next := c.waiting(); next != nil {
+			jobs = append(jobs, next)
+		}
+	}
+	return jobs
+}
+
+// answer tells the jobs how their commit ended, and remembers it.
+func (c *committer) answer(jobs []*job, err error) {
+	c.mu.Lock()
+	c.failure = err
+	c.mu.Unlock()
+	for _, j := range jobs {
+		if err == nil {
+			j.result <- j.refused
+		} else {
+			j.result <- err
+		}
 	}
 }
 
-func (c *committer) attempt(j *job) error {
+// lastFailure is why the last commit failed, or nil if it did not.
+func (c *committer) lastFailure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
+}
+
+// attempt runs one job inside a savepoint. intact is false if the transaction
+// around it is lost: SQLite rolls all of it back when a disk is full.
+func (c *committer) attempt(j *job) (intact bool, err error) {
 	if err := j.ctx.Err(); err != nil {
-		return err
+		return true, err
 	}
 	if err := c.tx.exec(`SAVEPOINT job`); err != nil {
-		return err
+		return false, err
 	}
 	if err := j.do(c.tx); err != nil {
 		if undo := c.tx.exec(`ROLLBACK TO job`); undo != nil {
-			return errors.Join(err, fmt.Errorf("rolling back: %w", undo))
+			return false, err
 		}
-		return errors.Join(err, c.tx.exec(`RELEASE job`))
+		return c.tx.exec(`RELEASE job`) == nil, err
 	}
-	return c.tx.exec(`RELEASE job`)
+	err = c.tx.exec(`RELEASE job`)
+	return err == nil, err
 }
 
 // tx is the transaction that a write runs in. Statements are prepared once.

@@ -24,9 +24,19 @@ type Declaration struct {
 	Clients []clientregistry.Client
 }
 
+// DeclarationError means that the file declares what cannot be.
+type DeclarationError struct{ reason error }
+
+// Error implements [error].
+func (e *DeclarationError) Error() string { return e.reason.Error() }
+
+// Unwrap returns the reason.
+func (e *DeclarationError) Unwrap() error { return e.reason }
+
 // Declare makes the declared rows what the file says, in one transaction:
 // what was declared before and is not any more is deleted, what was added at
-// run time stays. A name that was added at run time cannot be declared too.
+// run time stays. A name that was added at run time cannot be declared too: that
+// is a *DeclarationError.
 func (i *Issuer) Declare(ctx context.Context, d Declaration, now time.Time) error {
 	return i.db.write(ctx, func(tx *tx) error {
 		if err := i.declareClients(tx, d.Clients, now); err != nil {
@@ -55,67 +65,110 @@ func (i *Issuer) declareClients(tx *tx, clients []clientregistry.Client, now tim
 		AND client NOT IN (SELECT id FROM clients WHERE issuer = $2)`, millis(now), i.id)
 }
 
+// declareUsers works in steps that make room before they move in, so that
+// names, addresses and subjects may change hands within the file.
 func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) error {
-	keep := map[oidc.Subject]bool{}
-	for _, user := range users {
-		user.Declared = true
-		var subject oidc.Subject
-		var declared int
-		err := tx.row(`SELECT subject, declared FROM users WHERE issuer = $1 AND username_key = $2`,
-			i.id, strings.ToLower(user.Username)).Scan(&subject, &declared)
-		switch {
-		case err == nil && declared == 0:
-			return taken(ErrExists, "user", user.Username)
-		case err == nil && (user.Subject == "" || user.Subject == subject):
-			user.Subject = subject
-			err = tx.exec(`UPDATE users SET username = $1, email = $2, email_key = $3, email_verified = $4, name = $5,
-				password_hash = $6, disabled = $7 WHERE issuer = $8 AND subject = $9`,
-				user.Username, user.Email, strings.ToLower(user.Email), oneIf(user.EmailVerified), user.Name,
-				user.PasswordHash, oneIf(user.Disabled), i.id, string(subject))
-			if conflict(err) {
-				return taken(ErrExists, "e-mail address", user.Email)
-			}
-			if err == nil && user.Disabled {
-				err = i.endEverything(tx, subject, now)
-			}
-		default: // no such user, or a declared one with another subject
-			if err == nil {
-				if err := tx.exec(`DELETE FROM users WHERE issuer = $1 AND subject = $2`, i.id, string(subject)); err != nil {
-					return err
-				}
-			}
-			if user.Subject == "" {
-				user.Subject = local.NewSubject(user.Username)
-			}
-			if err = i.addAccount(tx, user, now); errors.Is(err, ErrExists) {
-				return taken(ErrExists, "user or e-mail address", user.Username)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		keep[user.Subject] = true
-	}
-	gone, err := i.declaredSubjects(tx)
+	before, err := i.declaredAccounts(tx)
 	if err != nil {
 		return err
 	}
-	for _, subject := range gone {
-		if keep[subject] {
+
+	// Step 1: who is who. A subject that is given decides; else the name does.
+	keep := map[oidc.Subject]bool{}
+	for n := range users {
+		user := &users[n]
+		user.Declared = true
+		if user.Subject == "" {
+			user.Subject = subjectOf(before, user.Username)
+		}
+		if user.Subject == "" {
+			user.Subject = local.NewSubject(user.Username)
+		}
+		if keep[user.Subject] {
+			return &DeclarationError{fmt.Errorf("user %q has the subject of another user, %q", user.Username, user.Subject)}
+		}
+		keep[user.Subject] = true
+	}
+
+	// Step 2: those who are gone leave, and the others step aside.
+	old := map[oidc.Subject]local.Account{}
+	for _, account := range before {
+		old[account.Subject] = account
+		if !keep[account.Subject] {
+			if err := tx.exec(`DELETE FROM users WHERE issuer = $1 AND subject = $2`, i.id, string(account.Subject)); err != nil {
+				return err
+			}
+			if err := i.endEverything(tx, account.Subject, now); err != nil {
+				return err
+			}
+		}
+	}
+	err = tx.exec(`UPDATE users SET username_key = '/' || subject, email_key = '' WHERE issuer = $1 AND declared = 1`, i.id)
+	if err != nil {
+		return err
+	}
+
+	// Step 3: everybody takes their place.
+	for _, user := range users {
+		was, known := old[user.Subject]
+		if !known {
+			if err := i.addAccount(tx, user, now); err != nil {
+				return i.takenBy(tx, user, err)
+			}
 			continue
 		}
-		if err := tx.exec(`DELETE FROM users WHERE issuer = $1 AND subject = $2`, i.id, string(subject)); err != nil {
-			return err
+		err := tx.exec(`UPDATE users SET username = $1, username_key = $2, email = $3, email_key = $4,
+			email_verified = $5, name = $6, password_hash = $7, disabled = $8 WHERE issuer = $9 AND subject = $10`,
+			user.Username, strings.ToLower(user.Username), user.Email, strings.ToLower(user.Email),
+			oneIf(user.EmailVerified), user.Name, user.PasswordHash, oneIf(user.Disabled), i.id, string(user.Subject))
+		if conflict(err) {
+			err = ErrExists
 		}
-		if err := i.endEverything(tx, subject, now); err != nil {
-			return err
+		if err != nil {
+			return i.takenBy(tx, user, err)
+		}
+		if user.Disabled || user.PasswordHash != was.PasswordHash {
+			if err := i.endEverything(tx, user.Subject, now); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (i *Issuer) declaredSubjects(tx *tx) ([]oidc.Subject, error) {
-	stmt, err := tx.statement(`SELECT subject FROM users WHERE issuer = $1 AND declared = 1`)
+// takenBy says which of a declared user's names somebody else has.
+func (i *Issuer) takenBy(tx *tx, user local.Account, err error) error {
+	if !errors.Is(err, ErrExists) {
+		return err
+	}
+	for _, name := range []struct{ what, column, key, value string }{
+		{"user", "username_key", strings.ToLower(user.Username), user.Username},
+		{"e-mail address", "email_key", strings.ToLower(user.Email), user.Email},
+		{"subject", "subject", string(user.Subject), string(user.Subject)},
+	} {
+		var others int
+		row := tx.row(`SELECT COUNT(*) FROM users WHERE issuer = $1 AND declared = 0 AND `+name.column+` = $2`, i.id, name.key)
+		if err := row.Scan(&others); err != nil {
+			return err
+		}
+		if others > 0 {
+			return taken(ErrExists, name.what, name.value)
+		}
+	}
+	return taken(err, "user", user.Username)
+}
+
+func subjectOf(accounts []local.Account, username string) oidc.Subject {
+	for _, account := range accounts {
+		if strings.EqualFold(account.Username, username) {
+			return account.Subject
+		}
+	}
+	return ""
+}
+
+func (i *Issuer) declaredAccounts(tx *tx) ([]local.Account, error) {
+	stmt, err := tx.statement(`SELECT ` + accountColumns + ` FROM users WHERE issuer = $1 AND declared = 1`)
 	if err != nil {
 		return nil, err
 	}
@@ -124,15 +177,15 @@ func (i *Issuer) declaredSubjects(tx *tx) ([]oidc.Subject, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	var subjects []oidc.Subject
+	var accounts []local.Account
 	for rows.Next() {
-		var subject oidc.Subject
-		if err := rows.Scan(&subject); err != nil {
+		account, err := readAccount(rows)
+		if err != nil {
 			return nil, err
 		}
-		subjects = append(subjects, subject)
+		accounts = append(accounts, account)
 	}
-	return subjects, rows.Err()
+	return accounts, rows.Err()
 }
 
 func (i *Issuer) declareGroups(tx *tx, groups []Group, now time.Time) error {
@@ -148,7 +201,7 @@ func (i *Issuer) declareGroups(tx *tx, groups []Group, now time.Time) error {
 			account, err := readAccount(tx.row(`SELECT `+accountColumns+` FROM users
 				WHERE issuer = $1 AND username_key = $2`, i.id, strings.ToLower(member)))
 			if errors.Is(err, identity.ErrNotFound) {
-				return fmt.Errorf("group %q names the member %q, who does not exist", group.Name, member)
+				return &DeclarationError{fmt.Errorf("group %q names the member %q, who does not exist", group.Name, member)}
 			}
 			if err != nil {
 				return err
@@ -163,7 +216,7 @@ func (i *Issuer) declareGroups(tx *tx, groups []Group, now time.Time) error {
 
 func taken(err error, what, name string) error {
 	if errors.Is(err, ErrExists) {
-		return fmt.Errorf("%s %q is declared in the configuration but was added at run time; delete the one that was added, or take it out of the file: %w", what, name, ErrExists)
+		return &DeclarationError{fmt.Errorf("%s %q is declared in the configuration but was added at run time; delete the one that was added, or take it out of the file: %w", what, name, ErrExists)}
 	}
 	return err
 }

@@ -102,5 +102,8 @@ func (i *Issuer) RemoveMember(ctx context.Context, group string, subject oidc.Su
 			i.id, string(subject), group)
 		return err
 	})
-	return changed > 0, err
+	if err != nil {
+		return false, err // the write may still be under way
+	}
+	return changed > 0, nil
 }

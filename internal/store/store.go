@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -74,7 +75,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return nil, fmt.Errorf("opening %s: %w", c.Path, err)
 	}
 	writing.SetMaxOpenConns(1)
-	if err := migrate(ctx, writing); err != nil {
+	if err := lockedMigrate(ctx, c.Path, writing); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", c.Path, plain(err)), writing.Close())
 	}
 	readers, err := sql.Open("sqlite", dsn(c, "query_only(1)"))
@@ -107,6 +108,16 @@ func dsn(c Config, pragmas ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
 
+// lockedMigrate lets one process at a time look at the schema and change it.
+func lockedMigrate(ctx context.Context, path string, db *sql.DB) (err error) {
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+		return fmt.Errorf("locking: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return migrate(ctx, db)
+}
+
 func migrate(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -135,13 +146,20 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // Close waits for the writes that were begun and closes the database.
 func (db *DB) Close() error {
-	return errors.Join(db.writer.stop(), db.readers.Close())
+	return errors.Join(db.readers.Close(), db.writer.stop())
 }
 
-// Ping reports whether the database answers, within the deadline of ctx.
+// Ping reports whether the database answers, within the deadline of ctx. If
+// the last write failed, it tries one.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return plain(db.row(ctx, `SELECT 1`).Scan(&one))
+	if err := db.row(ctx, `SELECT 1`).Scan(&one); err != nil {
+		return plain(err)
+	}
+	if db.writer.lastFailure() == nil {
+		return nil
+	}
+	return db.write(ctx, func(tx *tx) error { return tx.exec(`PRAGMA user_version = 0`) })
 }
 
 // statement prepares each query text once.

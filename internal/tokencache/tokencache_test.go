@@ -210,17 +210,17 @@ func TestDir(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		{map[string]string{"HOME": "/home/a"}, "/home/a/.kube/cache/oidc-login"},
-		{map[string]string{"HOME": "/home/a", "KUBECACHEDIR": ""}, "/home/a/.kube/cache/oidc-login"},
-		{map[string]string{"HOME": "/home/a", "KUBECACHEDIR": "/var/cache"}, "/var/cache/oidc-login"},
+		{map[string]string{"HOME": "/people/a"}, "/people/a/.kube/cache/oidc-login"},
+		{map[string]string{"HOME": "/people/a", "KUBECACHEDIR": ""}, "/people/a/.kube/cache/oidc-login"},
+		{map[string]string{"HOME": "/people/a", "KUBECACHEDIR": "/var/cache"}, "/var/cache/oidc-login"},
 		{map[string]string{}, ""},
 	} {
 		if got := tokencache.Dir(func(name string) string { return test.env[name] }); got != test.want {
 			t.Errorf("%v: got %q, want %q", test.env, got, test.want)
 		}
 	}
-	lookup := func(string) string { return "/home/a" }
-	for path, want := range map[string]string{"~": "/home/a", "~/x": "/home/a/x", "~b/x": "~b/x", "a~": "a~", "/x": "/x", "": ""} {
+	lookup := func(string) string { return "/people/a" }
+	for path, want := range map[string]string{"~": "/people/a", "~/x": "/people/a/x", "~b/x": "~b/x", "a~": "a~", "/x": "/x", "": ""} {
 		if got := tokencache.ExpandHome(path, lookup); got != want {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}

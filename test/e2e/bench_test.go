@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -220,34 +219,6 @@ func BenchmarkProviderStart(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "start-ms")
 	b.ReportMetric(resident, "resident-MiB")
-}
-
-// BenchmarkPluginRefresh is a whole plugin process that renews its token at
-// the real provider: start, one request, print.
-func BenchmarkPluginRefresh(b *testing.B) {
-	p := serve(b, "password_hash: {memory_kib: 8, time: 1}\nlog: {level: warn}\n")
-	password := p.alice()
-	p.tegata("", "client", "add", "kubernetes", "--public", "--redirect-uri", "http://localhost:8000", "--signing-alg", "ES256")
-	l := p.laptop(password, "http")
-	run := func(more ...string) {
-		command := l.plugin("kubernetes", more...)
-		var out bytes.Buffer
-		command.Stdout = &out
-		if err := command.Run(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	run()
-	b.Run("refresh", func(b *testing.B) {
-		for b.Loop() {
-			run("--force-refresh")
-		}
-	})
-	b.Run("warm", func(b *testing.B) {
-		for b.Loop() {
-			run()
-		}
-	})
 }
 
 // BenchmarkStorageFlood shows what requests without a credential write:

@@ -92,10 +92,14 @@ func TestPagesInABrowser(t *testing.T) {
 			visit func(*person.Browser) error
 			want  map[string]string // what the page says, by language
 		}{
-			{"login", right, func(b *person.Browser) error { return visit(b, authorize(nil)) },
-				map[string]string{"en": "to continue to Kubernetes (laboratory)", "ja": "Kubernetes (laboratory) に進む"}},
-			{"wrong-password", wrong, func(b *person.Browser) error { _, err := b.LogIn(authorize(nil)); return err },
-				map[string]string{"en": "The user name or the password is wrong.", "ja": "パスワードが違います"}},
+			{
+				"login", right, func(b *person.Browser) error { return visit(b, authorize(nil)) },
+				map[string]string{"en": "to continue to Kubernetes (laboratory)", "ja": "Kubernetes (laboratory) に進む"},
+			},
+			{
+				"wrong-password", wrong, func(b *person.Browser) error { _, err := b.LogIn(authorize(nil)); return err },
+				map[string]string{"en": "The user name or the password is wrong.", "ja": "パスワードが違います"},
+			},
 			{"failure", right, func(b *person.Browser) error {
 				return visit(b, authorize(url.Values{"redirect_uri": {"https://evil.example.com/a-rather-long-path/that-does-not-break/0123456789012345678901234567890123456789"}}))
 			}, map[string]string{"en": "This login cannot go on", "ja": "ログインを続けられません"}},

@@ -14,6 +14,7 @@ import (
 	"net/mail"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
@@ -87,8 +88,16 @@ func (s *Source) Lookup(ctx context.Context, subject oidc.Subject) (identity.Use
 // NewSubject makes the subject of a new user: readable, because it stands in
 // audit logs, and never made twice, because a name may come back as another
 // person.
+//
+// OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
 func NewSubject(username string) oidc.Subject {
-	return oidc.Subject(strings.ToLower(username) + "-" + strings.ToLower(rand.Text()[:10]))
+	readable := strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(username))
+	return oidc.Subject(strings.TrimPrefix(readable+"-"+strings.ToLower(rand.Text()[:10]), "-"))
 }
 
 // CheckUsername tells why a user name cannot be used, or returns nil.
@@ -135,6 +144,9 @@ func CheckEmail(address string) error {
 func checkPrintable(what, name string) error {
 	if strings.TrimSpace(name) != name {
 		return fmt.Errorf("%s %q begins or ends with a space", what, name)
+	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%s %q is not UTF-8", what, name)
 	}
 	for _, r := range name {
 		if !unicode.IsPrint(r) {

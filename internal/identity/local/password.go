@@ -37,6 +37,7 @@ const (
 	minMemory, maxMemory = 8, 1024 * 1024 // KiB
 	maxTime, maxThreads  = 64, 64
 	saltSize, sumSize    = 16, 32
+	maxBcryptCost        = 16 // about 4 s
 )
 
 // Validate tells why the cost cannot be used, or returns nil.
@@ -108,6 +109,9 @@ func (h *Hasher) Check(ctx context.Context, hash string, password secret.String)
 		return false, nil
 	}
 	if isBcrypt(hash) {
+		if err := CheckHash(hash); err != nil {
+			return false, err
+		}
 		if err := h.wait(ctx); err != nil {
 			return false, err
 		}
@@ -148,8 +152,12 @@ func (h *Hasher) done() { <-h.turns }
 // CheckHash tells why a hash cannot be read, or returns nil.
 func CheckHash(hash string) error {
 	if isBcrypt(hash) {
-		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
+		cost, err := bcrypt.Cost([]byte(hash))
+		switch {
+		case err != nil:
 			return ErrNoHash
+		case cost > maxBcryptCost:
+			return fmt.Errorf("bcrypt cost of %d is above %d", cost, maxBcryptCost)
 		}
 		return nil
 	}

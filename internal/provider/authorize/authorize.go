@@ -33,6 +33,7 @@ import (
 	"github.com/tegata/tegata/internal/provider/page"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/seal"
+	"github.com/tegata/tegata/internal/secret"
 )
 
 // Grants is the storage of what end users grant.
@@ -40,10 +41,16 @@ type Grants interface {
 	AddGrant(ctx context.Context, g grant.Grant) error
 }
 
+// Verifier checks the signature and the type of a token.
+type Verifier interface {
+	Verify(token secret.String, typ string, claims any) error
+}
+
 // Handler serves the authorization endpoint and the login page of an issuer.
 type Handler struct {
 	Issuer       oidc.Issuer
 	Clients      clientregistry.Clients
+	Verifier     Verifier
 	Source       identity.Source
 	Sessions     *session.Sessions
 	Grants       Grants
@@ -62,17 +69,28 @@ type Handler struct {
 // Start serves the authorization endpoint.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	if r.Method == http.MethodPost {
+		// A browser that posts from another site leaves our cookies at home,
+		// and by GET it brings them (SameSite=Lax): without them there is no
+		// session, and the login pages of its other tabs would be cut off.
+		if err := r.ParseForm(); err != nil {
+			h.fail(w, r, request{}, &refusal{problem: page.BadRequest, detail: "the parameters cannot be decoded"})
+			return
+		}
+		h.leave(w, r, r.URL.Path+"?"+r.Form.Encode())
+		return
+	}
 	req, client, err := h.parse(ctx, r)
 	if err != nil {
 		h.fail(w, r, req, err)
 		return
 	}
 	found, user, err := h.current(ctx, r)
-	loggedIn := err == nil
+	loggedIn := err == nil && (req.Subject == "" || req.Subject == user.Subject)
 	switch {
 	case err != nil && !errors.Is(err, session.ErrNotFound):
 		h.fail(w, r, req, err)
-	case loggedIn && h.goodEnough(req, found):
+	case loggedIn && h.goodEnough(req, found) && r.Method != http.MethodHead: // which is safe: it grants nothing
 		h.finish(w, r, req, found, user)
 	case req.prompt.Has("none"):
 		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "the end user has to log in"})
@@ -101,7 +119,8 @@ func (h *Handler) goodEnough(req request, s session.Session) bool {
 	if req.prompt.Has("login") || req.prompt.Has("select_account") {
 		return false
 	}
-	return req.maxAge == nil || h.Now().Sub(s.AuthTime) <= *req.maxAge
+	// max_age=0 means prompt=login.
+	return req.maxAge == nil || *req.maxAge > 0 && h.Now().Sub(s.AuthTime) <= *req.maxAge
 }
 
 // finish grants what was asked and sends the code to the client.

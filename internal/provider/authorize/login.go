@@ -14,6 +14,7 @@ import (
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/answer"
 	"github.com/tegata/tegata/internal/provider/page"
 	"github.com/tegata/tegata/internal/provider/session"
@@ -99,10 +100,19 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 
+	if req.Client != "" && !client.AllowsRedirectURI(req.RedirectURI) {
+		// It was taken away while the page was open.
+		h.fail(w, r, req, &refusal{problem: page.WrongRedirectURI, detail: fmt.Sprintf("redirect_uri %.200q for client_id %q", req.RedirectURI, req.Client)})
+		return
+	}
+	r.Form.Set("ui_locales", req.UILocales) // for the page, if it is shown again
+
 	login, password := r.PostForm.Get("login"), secret.New(r.PostForm.Get("password"))
+	// What was typed as the user name is not logged: people type passwords
+	// there.
 	again := func(status int, problem page.Problem) {
 		h.Log.LogAttrs(ctx, slog.LevelWarn, "login refused", slog.String("problem", string(problem)),
-			slog.String("client", string(req.Client)), slog.String("login", login), slog.String("remote", r.RemoteAddr))
+			slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr))
 		h.show(w, r, status, req, client, login, problem)
 	}
 	attempt := h.Throttle.Attempt(login, r.RemoteAddr)
@@ -114,15 +124,19 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	user, err := h.Source.Authenticate(ctx, login, password)
 	switch {
 	case errors.Is(err, identity.ErrWrongCredentials):
-		attempt.Failed()
 		again(http.StatusForbidden, page.WrongCredentials)
 		return
 	case errors.Is(err, identity.ErrDisabled):
-		attempt.Failed()
 		again(http.StatusForbidden, page.UserDisabled)
 		return
 	case err != nil:
+		attempt.Forget()
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("authenticating: %w", err)})
+		return
+	}
+	attempt.Forget()
+	if req.Subject != "" && user.Subject != req.Subject {
+		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "another end user logged in than id_token_hint names"})
 		return
 	}
 	begun, err := h.Sessions.Begin(ctx, w, r, user.Subject)

@@ -13,10 +13,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/secret"
 )
 
 // request is a valid authorization request (RFC 6749, section 4.1.1; OpenID
@@ -29,6 +31,8 @@ type request struct {
 	Nonce         string        `json:"n,omitempty"`
 	Scopes        oidc.Scopes   `json:"o"`
 	CodeChallenge string        `json:"p,omitempty"`
+	Subject       oidc.Subject  `json:"u,omitempty"` // whom the answer must be about; empty: anybody
+	UILocales     string        `json:"l,omitempty"`
 	At            int64         `json:"t"` // Unix seconds at which the page was shown
 
 	prompt    oidc.Scopes // none, login, consent, select_account
@@ -89,6 +93,7 @@ func (h *Handler) parse(ctx context.Context, r *http.Request) (request, clientre
 		Nonce:         form.Get("nonce"),
 		Scopes:        oidc.ParseScopes(form.Get("scope")),
 		CodeChallenge: form.Get("code_challenge"),
+		UILocales:     form.Get("ui_locales"),
 		prompt:        oidc.ParseScopes(form.Get("prompt")),
 		loginHint:     form.Get("login_hint"),
 	}
@@ -97,6 +102,15 @@ func (h *Handler) parse(ctx context.Context, r *http.Request) (request, clientre
 	}
 	if err := checkCodeChallenge(client, req.CodeChallenge, form.Get("code_challenge_method")); err != nil {
 		return req, client, err
+	}
+	if hint := form.Get("id_token_hint"); hint != "" {
+		// OpenID Connect Core 1.0, section 3.1.2.2: no answer about another
+		// end user. The ID token may have expired.
+		var hinted oidc.Claims
+		if err := h.Verifier.Verify(secret.New(hint), "JWT", &hinted); err != nil || hinted.Issuer != h.Issuer {
+			return req, client, invalid("id_token_hint is not an ID token of this issuer")
+		}
+		req.Subject = hinted.Subject
 	}
 	// Unknown scopes, and those beyond the client's, are left out and the
 	// token response says what was granted (RFC 6749, section 3.3).
@@ -110,20 +124,23 @@ func (req *request) check(form url.Values) error {
 		case len(values) > 1:
 			// RFC 6749, section 3.1: parameters must not be repeated.
 			return invalid("parameter %.40q is given more than once", name)
-		case len(values[0]) > maxParameter:
+		case !utf8.ValidString(values[0]):
+			// The page carries it as JSON, which would change it.
+			return invalid("parameter %.40q is not UTF-8", name)
+		case len(values[0]) > maxParameter && name != "id_token_hint":
 			return invalid("parameter %.40q is longer than %d bytes", name, maxParameter)
 		}
 	}
 	switch {
-	case form.Has("request"): // OpenID Connect Core 1.0, section 3.1.2.6
+	case form.Get("request") != "": // OpenID Connect Core 1.0, section 3.1.2.6
 		return &oidc.Error{Code: oidc.RequestNotSupported, Description: "request objects are not supported"}
-	case form.Has("request_uri"):
+	case form.Get("request_uri") != "":
 		return &oidc.Error{Code: oidc.RequestURINotSupported, Description: "request_uri is not supported"}
 	case form.Get("response_type") == "":
 		return invalid("response_type is missing")
 	case form.Get("response_type") != "code":
 		return &oidc.Error{Code: oidc.UnsupportedResponseType, Description: "only response_type=code is supported"}
-	case form.Has("response_mode") && form.Get("response_mode") != "query":
+	case form.Get("response_mode") != "" && form.Get("response_mode") != "query":
 		return invalid("only response_mode=query is supported")
 	case !req.Scopes.Has(oidc.ScopeOpenID):
 		return &oidc.Error{Code: oidc.InvalidScope, Description: "scope must include openid"}

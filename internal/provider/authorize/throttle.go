@@ -8,33 +8,32 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Throttle bounds how fast passwords can be guessed, per account and per
-// address. Only failures count, and what they use up comes back by itself: at
-// worst, somebody who guesses at an account makes its owner wait for half a
-// minute, never longer.
+// address. A try is counted before the password is looked at, so that many at
+// once get no more than one after the other; one that succeeds is forgotten.
+// What failures use up comes back by itself.
 type Throttle struct {
 	now      func() time.Time
-	accounts limiters
-	sources  limiters
+	accounts allowances
+	sources  allowances
 }
 
 // The allowance: so many failures at once, then one in each interval.
 const (
 	accountFailures, accountInterval = 10, 5 * time.Second
 	sourceFailures, sourceInterval   = 50, time.Second
-	maxLimiters                      = 10_000
+	maxAllowances                    = 10_000
+	maxLogin                         = 320 // bytes of a name that are told apart
 )
 
 // NewThrottle makes a Throttle with the clock now.
 func NewThrottle(now func() time.Time) *Throttle {
 	return &Throttle{
 		now:      now,
-		accounts: limiters{every: accountInterval, burst: accountFailures, known: map[string]*rate.Limiter{}},
-		sources:  limiters{every: sourceInterval, burst: sourceFailures, known: map[string]*rate.Limiter{}},
+		accounts: allowances{every: accountInterval, burst: accountFailures, whole: map[string]time.Time{}},
+		sources:  allowances{every: sourceInterval, burst: sourceFailures, whole: map[string]time.Time{}},
 	}
 }
 
@@ -50,7 +49,8 @@ func (t *Throttle) Attempt(login, remote string) Attempt {
 	if err != nil {
 		host = remote
 	}
-	return Attempt{t, strings.ToLower(strings.TrimSpace(login)), network(host)}
+	account := strings.ToLower(strings.TrimSpace(login))
+	return Attempt{t, account[:min(len(account), maxLogin)], network(host)}
 }
 
 // network is who counts as one source: an IPv4 address, an IPv6 /64.
@@ -62,63 +62,79 @@ func network(host string) string {
 	return ip.Mask(net.CIDRMask(64, 128)).String()
 }
 
-// Allowed reports whether the password may be looked at now.
+// Allowed reports whether the password may be looked at now, and counts the
+// try.
 func (a Attempt) Allowed() bool {
 	now := a.throttle.now()
-	return a.throttle.accounts.left(a.account, now) && a.throttle.sources.left(a.source, now)
+	if !a.throttle.sources.take(a.source, now) {
+		return false
+	}
+	if !a.throttle.accounts.take(a.account, now) {
+		a.throttle.sources.giveBack(a.source)
+		return false
+	}
+	return true
 }
 
-// Failed counts the try.
-func (a Attempt) Failed() {
-	now := a.throttle.now()
-	a.throttle.accounts.spend(a.account, now)
-	a.throttle.sources.spend(a.source, now)
+// Forget takes back that the try was counted: it was no failure.
+func (a Attempt) Forget() {
+	a.throttle.accounts.giveBack(a.account)
+	a.throttle.sources.giveBack(a.source)
 }
 
-// limiters is a bounded set of token buckets. A name that has none has a full
-// one.
-type limiters struct {
+// allowances is a bounded set of token buckets.
+type allowances struct {
 	every time.Duration
 	burst int
 
-	mu    sync.Mutex // guards the field below
-	known map[string]*rate.Limiter
+	mu sync.Mutex // guards the field below
+	// whole is when the allowance of a name is complete again; each try puts
+	// it off by one interval. A name that is not there has it complete.
+	whole map[string]time.Time
 }
 
-func (l *limiters) left(name string, now time.Time) bool {
+func (l *allowances) take(name string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, ok := l.known[name]
-	return !ok || limiter.TokensAt(now) >= 1
-}
-
-func (l *limiters) spend(name string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter, ok := l.known[name]
-	if !ok {
-		l.makeRoom(now)
-		limiter = rate.NewLimiter(rate.Every(l.every), l.burst)
-		l.known[name] = limiter
+	whole, known := l.whole[name]
+	if whole.Before(now) {
+		whole = now
 	}
-	limiter.AllowN(now, 1)
+	whole = whole.Add(l.every)
+	if whole.Sub(now) > time.Duration(l.burst)*l.every {
+		return false
+	}
+	if !known {
+		l.makeRoom(now)
+	}
+	l.whole[name] = whole
+	return true
 }
 
-// makeRoom forgets the buckets that are full again, then any that is there:
-// a flood of names must not take the memory.
-func (l *limiters) makeRoom(now time.Time) {
-	if len(l.known) < maxLimiters {
+func (l *allowances) giveBack(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if whole, known := l.whole[name]; known {
+		l.whole[name] = whole.Add(-l.every)
+	}
+}
+
+// makeRoom forgets the allowances that are complete again, then any until a
+// tenth is free: a flood of names must take neither the memory nor, one by
+// one, the time.
+func (l *allowances) makeRoom(now time.Time) {
+	if len(l.whole) < maxAllowances {
 		return
 	}
-	for name, limiter := range l.known {
-		if limiter.TokensAt(now) >= float64(l.burst) {
-			delete(l.known, name)
+	for name, whole := range l.whole {
+		if !whole.After(now) {
+			delete(l.whole, name)
 		}
 	}
-	for name := range l.known {
-		if len(l.known) < maxLimiters {
+	for name := range l.whole {
+		if len(l.whole) <= maxAllowances*9/10 {
 			return
 		}
-		delete(l.known, name)
+		delete(l.whole, name)
 	}
 }

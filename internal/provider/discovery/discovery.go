@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -44,11 +45,22 @@ func (d *Document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", d.cacheControl)
 	header.Set("Etag", d.etag)
 	header.Set("Access-Control-Allow-Origin", "*") // nothing here is anybody's alone
-	if r.Header.Get("If-None-Match") == d.etag {
+	if d.isIn(r.Header.Get("If-None-Match")) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", d.length)
 	w.Write(d.body)
+}
+
+// isIn reports whether the list of If-None-Match names the document (RFC
+// 9110, section 13.1.2). Whoever compresses on the way makes the tag weak.
+func (d *Document) isIn(list string) bool {
+	for tag := range strings.SplitSeq(list, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == d.etag {
+			return true
+		}
+	}
+	return false
 }

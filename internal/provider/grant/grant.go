@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package grant is what an end user gave a client on one device, and the
-// codes and refresh tokens that stand for it.
+// codes and tokens that stand for it.
 //
 //	login ──► grant ──code──► first refresh token ──► second ──► …
 //

@@ -195,9 +195,11 @@ func (p *Renderer) japanese(r *http.Request) bool {
 // and, after the login, to the client.
 func contentSecurityPolicy(redirectURI string) string {
 	target := ""
-	if u, err := url.Parse(redirectURI); err == nil && u.Scheme != "" {
+	if u, err := url.Parse(redirectURI); err == nil && u.Scheme != "" && !strings.ContainsAny(u.Host, ";,'") {
 		target = " " + u.Scheme + ":"
-		if u.Host != "" {
+		// A policy cannot name an IPv6 address (CSP 3, section 2.3.1): there
+		// the scheme alone.
+		if u.Host != "" && !strings.HasPrefix(u.Host, "[") {
 			target += "//" + u.Host
 		}
 	}

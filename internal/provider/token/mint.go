@@ -12,16 +12,14 @@ import (
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/secret"
 	"github.com/tegata/tegata/internal/signingkey"
 )
 
-// The types in the header, which keep the two kinds of token apart (RFC 8725,
-// section 3.11; RFC 9068, section 2.1).
-const (
-	TypeIDToken     = "JWT"
-	TypeAccessToken = "at+jwt"
-)
+// typeIDToken is the type in the header of an ID token. Access tokens have
+// another, so that neither passes for the other (RFC 8725, section 3.11).
+const typeIDToken = "JWT"
 
 // Signer signs claims as a token of the type.
 type Signer interface {
@@ -39,25 +37,10 @@ type Mint struct {
 	Now                 func() time.Time
 }
 
-// AccessToken is what an access token says (RFC 9068, section 2.2). Its
-// audience is the issuer: it opens the userinfo endpoint, and no API server.
-type AccessToken struct {
-	Issuer   oidc.Issuer      `json:"iss"`
-	Audience oidc.Audience    `json:"aud"`
-	Subject  oidc.Subject     `json:"sub"`
-	Client   oidc.ClientID    `json:"client_id"`
-	Scope    string           `json:"scope"`
-	Grant    string           `json:"grant_id"`
-	TokenID  string           `json:"jti"`
-	IssuedAt oidc.NumericDate `json:"iat"`
-	Expiry   oidc.NumericDate `json:"exp"`
-	AuthTime oidc.NumericDate `json:"auth_time"`
-}
-
 func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemption) (oidc.TokenResponse, error) {
 	now := m.Now()
 	// Only we read the access token, so it has the cheap signature.
-	accessToken, err := m.Signer.Sign(signingkey.ES256, TypeAccessToken, AccessToken{
+	accessToken, err := m.Signer.Sign(signingkey.ES256, grant.TypeAccessToken, grant.AccessToken{
 		Issuer:   m.Issuer,
 		Audience: oidc.Audience{string(m.Issuer)},
 		Subject:  user.Subject,
@@ -73,7 +56,7 @@ func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemp
 		return oidc.TokenResponse{}, fmt.Errorf("minting the access token: %w", err)
 	}
 	alg := cmp.Or(client.SigningAlg, m.SigningAlg)
-	idToken, err := m.Signer.Sign(alg, TypeIDToken, oidc.Claims{
+	idToken, err := m.Signer.Sign(alg, typeIDToken, oidc.Claims{
 		Issuer:          m.Issuer,
 		Subject:         user.Subject,
 		Audience:        oidc.Audience{string(client.ID)},

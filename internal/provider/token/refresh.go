@@ -70,7 +70,9 @@ func (h *Handler) refresh(ctx context.Context, client clientregistry.Client, for
 		if !g.Live(now) {
 			return 0, unknown
 		}
-		_, err = h.replayed(ctx, g, generation)
+		if again, err = h.replayed(ctx, g, generation); err == nil && !again {
+			return 0, fmt.Errorf("generation %d of grant %s was superseded and is the newest", generation, g.ID)
+		}
 		return g.Generation, err
 	}
 	return redemption{grant: g, scopes: scopes, take: take}, nil

@@ -22,7 +22,6 @@ import (
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/answer"
 	"github.com/tegata/tegata/internal/provider/grant"
-	"github.com/tegata/tegata/internal/provider/token"
 	"github.com/tegata/tegata/internal/secret"
 )
 
@@ -51,6 +50,11 @@ type Handler struct {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "" && r.Method == http.MethodPost && r.PostFormValue("access_token") != "" {
+		// RFC 6750, section 2: not more than one method.
+		answer.Error(w, r, h.Log, &oidc.Error{Code: oidc.InvalidRequest, Description: "the access token was sent in two ways"})
+		return
+	}
 	accessToken, ok := bearer(r)
 	if !ok {
 		// RFC 6750, section 3.1: nothing was tried, so no error is named.
@@ -72,8 +76,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) claims(ctx context.Context, accessToken secret.String) (map[string]any, error) {
 	void := func(why string) error { return &oidc.Error{Code: oidc.InvalidToken, Description: why} }
-	var access token.AccessToken
-	if err := h.Verifier.Verify(accessToken, token.TypeAccessToken, &access); err != nil {
+	var access grant.AccessToken
+	if err := h.Verifier.Verify(accessToken, grant.TypeAccessToken, &access); err != nil {
 		return nil, void("this is not an access token of this issuer")
 	}
 	now := h.Now()

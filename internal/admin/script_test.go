@@ -1,0 +1,186 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts plays the sessions in testdata, each in a folder of its own
+// with $TEGATA_DATA_DIR below it.
+//
+//	exits CODE PROGRAM ARG…   runs a program; a failure prints nothing on standard output
+//	serve ARG…                starts tegata serve and waits until it serves; sets $ISSUER and $ADDRESS
+//	stop-server SIGNAL CODE   ends it with INT or TERM; its output is in serve.stdout and serve.stderr
+//	get CA URL                fetches URL from the server into the files status and body
+//	certificate HOST          makes tls.crt and tls.key for HOST, self-signed
+//	hog                       takes a port and sets $HOGGED
+//	mode PERM FILE…           checks permissions
+//	secret FILE REGEXP        remembers a secret; from then on standard error must not hold it
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("TEGATA_DATA_DIR", filepath.Join(e.WorkDir, "data"))
+			e.Values[serverKey{}] = &process{}
+			e.Values[secretsKey{}] = &[]string{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "serve": serve, "stop-server": stopServer, "get": get,
+			"certificate": certificate, "hog": hog, "mode": mode, "secret": rememberSecret,
+		},
+	})
+}
+
+type (
+	serverKey  struct{}
+	secretsKey struct{}
+)
+
+// exits runs a program and checks its exit code, that a failure leaves
+// standard output empty, and that no secret is on standard error.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		ended, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = ended.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s ended with %d, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+	if code != 0 && ts.ReadFile("stdout") != "" {
+		ts.Fatalf("standard output of a failure is not empty")
+	}
+	for _, secret := range *ts.Value(secretsKey{}).(*[]string) {
+		if strings.Contains(ts.ReadFile("stderr"), secret) {
+			ts.Fatalf("standard error holds a secret")
+		}
+	}
+}
+
+func rememberSecret(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile(args[0]))
+	if len(found) != 2 {
+		ts.Fatalf("%s holds no %s", args[0], args[1])
+	}
+	secrets := ts.Value(secretsKey{}).(*[]string)
+	*secrets = append(*secrets, found[1])
+	ts.Setenv("SECRET", found[1])
+}
+
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	for _, path := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(path))
+		ts.Check(err)
+		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+			ts.Fatalf("%s has mode %s, want %s", path, got, args[0])
+		}
+	}
+}
+
+// hog takes a port, as another program would.
+func hog(ts *testscript.TestScript, _ bool, _ []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { listener.Close() })
+	ts.Setenv("HOGGED", listener.Addr().String())
+}
+
+func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: args[0]}, DNSNames: []string{args[0]},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("tls.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+}
+
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	environment := []string{}
+	for _, name := range []string{"PATH", "HOME", "TEGATA_DATA_DIR", "TEGATA_CONFIG", "TEST_KEY", "TEST_SECRET"} {
+		if value := ts.Getenv(name); value != "" {
+			environment = append(environment, name+"="+value)
+		}
+	}
+	p := ts.Value(serverKey{}).(*process)
+	*p = process{}
+	ts.Check(p.start(ts.MkAbs("."), environment, args...))
+	ts.Defer(p.kill)
+	ts.Setenv("ISSUER", p.issuer)
+	ts.Setenv("ADDRESS", p.address)
+}
+
+func stopServer(ts *testscript.TestScript, _ bool, args []string) {
+	p := ts.Value(serverKey{}).(*process)
+	name := map[string]os.Signal{"INT": os.Interrupt, "TERM": terminate}[args[0]]
+	code, err := p.stop(name)
+	ts.Check(os.WriteFile(ts.MkAbs("serve.stdout"), []byte(p.stdout.String()), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("serve.stderr"), []byte(p.stderr.String()), 0o600))
+	ts.Check(err)
+	if strconv.Itoa(code) != args[1] {
+		ts.Fatalf("the server ended with %d, want %s:\n%s", code, args[1], p.stderr.String())
+	}
+}
+
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	p := ts.Value(serverKey{}).(*process)
+	client := p.client(ts.ReadFile(args[0]))
+	defer client.CloseIdleConnections()
+	response, err := client.Get(args[1])
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("status"), []byte(strconv.Itoa(response.StatusCode)), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("body"), body, 0o600))
+}
+
+// client trusts one certificate authority and dials the server, whatever the
+// name in the URL.
+func (p *process) client(ca string) *http.Client {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(ca))
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DialContext:       p.dial,
+		TLSClientConfig:   &tls.Config{RootCAs: pool},
+		ForceAttemptHTTP2: true,
+	}}
+}

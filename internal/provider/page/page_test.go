@@ -1,0 +1,437 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package page_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tegata/tegata/internal/provider/page"
+)
+
+var update = flag.Bool("update", false, "write the golden pages")
+
+func newRenderer(t testing.TB, issuer string) *page.Renderer {
+	t.Helper()
+	u, err := url.Parse(issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := page.New(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
+}
+
+// problems are the constants of type Problem, read from the source, so that a
+// new one cannot be forgotten here.
+func problems(t testing.TB) (found []page.Problem) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "messages.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, ok := spec.Type.(*ast.Ident); ok && name.Name == "Problem" {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if value != string(page.NoProblem) {
+				found = append(found, page.Problem(value))
+			}
+		}
+		return true
+	})
+	if len(found) < 5 {
+		t.Fatalf("got the problems %q, want all of messages.go", found)
+	}
+	return found
+}
+
+// drawn is every page as it can look, by the name of its golden copy.
+func drawn(t testing.TB, pages *page.Renderer) map[string]func(http.ResponseWriter, *http.Request) {
+	t.Helper()
+	const sealed = "c2VhbGVkLXJlcXVlc3Q"
+	logIn := func(v page.LogIn) func(http.ResponseWriter, *http.Request) {
+		v.Request = sealed
+		return func(w http.ResponseWriter, r *http.Request) { pages.LogIn(w, r, http.StatusOK, v) }
+	}
+	all := map[string]func(http.ResponseWriter, *http.Request){
+		"login":      logIn(page.LogIn{Client: "Production cluster", RedirectURI: "http://localhost:8000"}),
+		"login-hint": logIn(page.LogIn{Client: "Production cluster", Login: "alice@example.com", RedirectURI: "http://localhost:8000"}),
+		"login-own":  logIn(page.LogIn{}),
+		"logged-in": func(w http.ResponseWriter, r *http.Request) {
+			pages.LoggedIn(w, r, page.LoggedIn{Username: "alice", Name: "Alice Archer", Email: "alice@example.com", Groups: []string{"platform-engineer", "readers"}})
+		},
+		"logged-bare": func(w http.ResponseWriter, r *http.Request) { pages.LoggedIn(w, r, page.LoggedIn{Username: "bob"}) },
+		"failure-detail": func(w http.ResponseWriter, r *http.Request) {
+			pages.Failure(w, r, http.StatusBadRequest, page.Failure{Problem: page.WrongRedirectURI, Detail: `redirect_uri "https://evil.example/" for client_id "kubernetes"`, Reference: "k3jx7q2m"})
+		},
+	}
+	for _, problem := range problems(t) {
+		all["login-"+string(problem)] = logIn(page.LogIn{Client: "Production cluster", Login: "alice", Problem: problem, RedirectURI: "http://localhost:8000"})
+		all["failure-"+string(problem)] = func(w http.ResponseWriter, r *http.Request) {
+			pages.Failure(w, r, http.StatusBadRequest, page.Failure{Problem: problem})
+		}
+	}
+	return all
+}
+
+func draw(render func(http.ResponseWriter, *http.Request), language string) *httptest.ResponseRecorder {
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Accept-Language", language)
+	render(w, r)
+	return w
+}
+
+// The names of the assets change with their content; the pages need not.
+var assetHash = regexp.MustCompile(`/assets/[0-9a-f]{12}-`)
+
+func TestPagesAreThoseThatWereLookedAt(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com/dex")
+	want := map[string]bool{}
+	for name, render := range drawn(t, pages) {
+		for _, language := range []string{"en", "ja"} {
+			file := filepath.Join("testdata", name+"."+language+".html")
+			want[file] = true
+			got := assetHash.ReplaceAllString(draw(render, language).Body.String(), "/assets/HASH-")
+			if *update {
+				if err := os.MkdirAll("testdata", 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			golden, err := os.ReadFile(file)
+			if err != nil {
+				t.Errorf("%v; write it with go test -update, and look at it", err)
+				continue
+			}
+			if diff := cmp.Diff(string(golden), got); diff != "" {
+				t.Errorf("%s (-want +got), go test -update writes it:\n%s", file, diff)
+			}
+		}
+	}
+	files, err := filepath.Glob("testdata/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !want[file] {
+			t.Errorf("%s is no page any more", file)
+		}
+	}
+}
+
+// element is a start tag of a page and the text up to the next one.
+type element struct {
+	name       string
+	attributes map[string]string
+	text       string
+}
+
+func elements(t testing.TB, html string) (found []element) {
+	t.Helper()
+	decoder := xml.NewDecoder(strings.NewReader(html))
+	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	for {
+		next, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatalf("%v in:\n%s", err, html)
+		}
+		switch next := next.(type) {
+		case xml.StartElement:
+			e := element{name: next.Name.Local, attributes: map[string]string{}}
+			for _, attribute := range next.Attr {
+				e.attributes[attribute.Name.Local] = attribute.Value
+			}
+			found = append(found, e)
+		case xml.CharData:
+			if len(found) > 0 {
+				found[len(found)-1].text += strings.TrimSpace(string(next))
+			}
+		}
+	}
+}
+
+// What a keyboard, a screen reader and a strict policy need of each page.
+func TestPagesCanBeUsedByEverybody(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com/dex")
+	for name, render := range drawn(t, pages) {
+		for _, language := range []string{"en", "ja"} {
+			t.Run(name+" "+language, func(t *testing.T) {
+				w := draw(render, language)
+				count, ids, labels, described := map[string]int{}, map[string]bool{}, map[string]string{}, []string{}
+				fields := []element{}
+				for _, e := range elements(t, w.Body.String()) {
+					count[e.name]++
+					if id := e.attributes["id"]; id != "" {
+						if ids[id] {
+							t.Errorf("the id %q stands there twice", id)
+						}
+						ids[id] = true
+					}
+					for attribute := range e.attributes {
+						if strings.HasPrefix(attribute, "on") || attribute == "style" {
+							t.Errorf("<%s> has the attribute %s, which the policy stops", e.name, attribute)
+						}
+					}
+					if by := e.attributes["aria-describedby"]; by != "" {
+						described = append(described, by)
+					}
+					switch e.name {
+					case "script", "style", "iframe", "object", "embed", "base":
+						t.Errorf("the page has a <%s>", e.name)
+					case "html":
+						if e.attributes["lang"] != language {
+							t.Errorf("lang: got %q, want %q", e.attributes["lang"], language)
+						}
+					case "label":
+						labels[e.attributes["for"]] = e.text
+					case "input":
+						if e.attributes["type"] != "hidden" {
+							fields = append(fields, e)
+						}
+					case "h1", "title", "button":
+						if e.text == "" {
+							t.Errorf("<%s> is empty", e.name)
+						}
+					case "link", "form":
+						if place := e.attributes["href"] + e.attributes["action"]; !strings.HasPrefix(place, "/dex/") {
+							t.Errorf("<%s> leads to %q, outside the issuer", e.name, place)
+						}
+					case "svg":
+						if e.attributes["aria-hidden"] != "true" {
+							t.Error("the mark is read aloud")
+						}
+					}
+				}
+				for name, want := range map[string]int{"html": 1, "h1": 1, "title": 1, "main": 1, "h2": 0} {
+					if count[name] != want {
+						t.Errorf("<%s>: got %d, want %d", name, count[name], want)
+					}
+				}
+				for _, field := range fields {
+					if id := field.attributes["id"]; id == "" || labels[id] == "" {
+						t.Errorf("the field %q has no label", field.attributes["name"])
+					}
+					if field.attributes["autocomplete"] == "" {
+						t.Errorf("the field %q has no autocomplete", field.attributes["name"])
+					}
+				}
+				if count["label"] != len(fields) {
+					t.Errorf("got %d labels for %d fields", count["label"], len(fields))
+				}
+				for _, id := range described {
+					if !ids[id] {
+						t.Errorf("aria-describedby names %q, which is not there", id)
+					}
+				}
+				if strings.HasPrefix(name, "failure") && !strings.Contains(w.Body.String(), `role="alert"`) {
+					t.Error("a failure without role=alert is not read aloud")
+				}
+				if got := w.Header().Get("Content-Language"); got != language {
+					t.Errorf("Content-Language: got %q, want %q", got, language)
+				}
+			})
+		}
+	}
+}
+
+func TestHostileTextIsEscaped(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com")
+	for _, text := range []string{
+		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onfocus='alert(1)`, `" autofocus onfocus="alert(1)`,
+		`</title><script>`, `</p><form action=//evil.example>`, `{{.Page.Request}}`, `%s%d%!`, `&lt;b&gt;`, "a\x00b", "\u2028", "javascript:alert(1)",
+	} {
+		for name, render := range map[string]func(http.ResponseWriter, *http.Request){
+			"login": func(w http.ResponseWriter, r *http.Request) {
+				pages.LogIn(w, r, 200, page.LogIn{Client: text, Request: text, Login: text, Problem: page.WrongCredentials})
+			},
+			"failure": func(w http.ResponseWriter, r *http.Request) {
+				pages.Failure(w, r, 400, page.Failure{Problem: page.BadRequest, Detail: text, Reference: text})
+			},
+			"logged in": func(w http.ResponseWriter, r *http.Request) {
+				pages.LoggedIn(w, r, page.LoggedIn{Username: text, Name: text, Email: text, Groups: []string{text}})
+			},
+		} {
+			for _, language := range []string{"en", "ja"} {
+				html := draw(render, language).Body.String()
+				plain := map[string]int{}
+				for _, e := range elements(t, html) {
+					plain[e.name]++
+					for attribute := range e.attributes {
+						if strings.HasPrefix(attribute, "on") {
+							t.Errorf("%s: %q became the attribute %s", name, text, attribute)
+						}
+					}
+				}
+				if plain["script"]+plain["img"] > 0 || plain["form"] > 1 {
+					t.Errorf("%s: %q became an element:\n%s", name, text, html)
+				}
+			}
+		}
+	}
+}
+
+func TestProblemThatIsUnknownStillMakesAPage(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com")
+	w := httptest.NewRecorder()
+	pages.Failure(w, httptest.NewRequest(http.MethodGet, "/", nil), 400, page.Failure{Problem: "unheard-of"})
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "</html>") {
+		t.Errorf("got status %d and %q, want a page", w.Code, w.Body)
+	}
+}
+
+func TestEveryWordIsThereInBothLanguages(t *testing.T) {
+	all := problems(t)
+	for language, words := range map[string]page.Messages{"English": page.English, "Japanese": page.Japanese} {
+		value := reflect.ValueOf(words)
+		for n := range value.NumField() {
+			if field := value.Field(n); field.Kind() == reflect.String && strings.TrimSpace(field.String()) == "" {
+				t.Errorf("%s has no word for %s", language, value.Type().Field(n).Name)
+			}
+		}
+		if strings.Count(words.LogInTo, "%s") != 1 {
+			t.Errorf("%s: %q names the application not exactly once", language, words.LogInTo)
+		}
+		if got := slices.Sorted(maps.Keys(words.Problems)); !cmp.Equal(got, slices.Sorted(slices.Values(all))) {
+			t.Errorf("%s explains %q, want %q", language, got, all)
+		}
+		for problem, explained := range words.Problems {
+			if explained.What == "" || explained.Try == "" {
+				t.Errorf("%s: %s: got %q and %q; want what happened and what to try", language, problem, explained.What, explained.Try)
+			}
+		}
+	}
+	for problem, explained := range page.Japanese.Problems {
+		for _, text := range []string{explained.What, explained.Try} {
+			if !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.Hiragana) }) {
+				t.Errorf("%s: %q is not Japanese", problem, text)
+			}
+		}
+	}
+}
+
+func TestAcceptLanguage(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com")
+	for accept, want := range map[string]string{
+		"": "en", "ja": "ja", "ja-JP": "ja", "JA": "ja", "ja,en;q=0.9": "ja", "en,ja;q=0.9": "en", "ja;q=0.1,en;q=0.9": "en",
+		"en-GB,en;q=0.9": "en", "de": "en", "de,ja;q=0.5": "ja", "de-DE,de;q=0.9,en;q=0.8,ja;q=0.7": "en", "ja;q=0": "en", "*": "en",
+		"zh": "en", "ko": "en", "nonsense!!": "en", "ja;q=x": "en", ";;;,,,": "en", strings.Repeat("a-", 5000): "en",
+		strings.Repeat("ja,", 5000): "ja", "\x00": "en",
+	} {
+		w := draw(func(w http.ResponseWriter, r *http.Request) { pages.LogIn(w, r, 200, page.LogIn{}) }, accept)
+		if got := w.Header().Get("Content-Language"); got != want {
+			t.Errorf("%.40q: got %s, want %s", accept, got, want)
+		}
+		if got := w.Header().Get("Vary"); got != "Accept-Language" {
+			t.Errorf("Vary: got %q, want Accept-Language", got)
+		}
+	}
+}
+
+func FuzzAcceptLanguage(f *testing.F) {
+	pages := newRenderer(f, "https://id.example.com")
+	for _, text := range []string{"ja,en;q=0.5", "*;q=0", "en-US-u-ca-japanese", "x-", "i-klingon;q=1.0000"} {
+		f.Add(text, text)
+	}
+	f.Fuzz(func(t *testing.T, accept, locales string) {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["Accept-Language"] = []string{accept}
+		r.Form = url.Values{"ui_locales": {locales}}
+		pages.LogIn(w, r, 200, page.LogIn{})
+		if got := w.Header().Get("Content-Language"); w.Code != 200 || (got != "en" && got != "ja") {
+			t.Errorf("got status %d in %q", w.Code, got)
+		}
+	})
+}
+
+// The policy names where the answer goes and nothing else; an address cannot
+// write more into it.
+func TestPolicyNamesTheRedirectTarget(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com")
+	for _, test := range []struct{ redirectURI, want string }{
+		{"", "'self'"},
+		{"http://localhost:8000", "'self' http://localhost:8000"},
+		{"http://127.0.0.1:1/callback?a=b", "'self' http://127.0.0.1:1"},
+		{"https://app.example.com/callback", "'self' https://app.example.com"},
+		{"com.example.app:/callback", "'self' com.example.app:"},
+		{"com.example.app:callback", "'self' com.example.app:"},
+		{"relative", "'self'"},
+		{"%zz", "'self'"},
+	} {
+		w := httptest.NewRecorder()
+		pages.LogIn(w, httptest.NewRequest(http.MethodGet, "/", nil), 200, page.LogIn{RedirectURI: test.redirectURI})
+		policy := w.Header().Get("Content-Security-Policy")
+		if !strings.Contains(policy, "; form-action "+test.want+";") {
+			t.Errorf("%q: got %q, want form-action %s", test.redirectURI, policy, test.want)
+		}
+	}
+	for _, hostile := range []string{"https://a.example;script-src/x", "https://a.example,script-src/x", "https://a.example'unsafe-inline'/"} {
+		w := httptest.NewRecorder()
+		pages.LogIn(w, httptest.NewRequest(http.MethodGet, "/", nil), 200, page.LogIn{RedirectURI: hostile})
+		if policy := w.Header().Get("Content-Security-Policy"); strings.Contains(policy, "script-src") || strings.Contains(policy, "unsafe-inline") {
+			t.Errorf("%q wrote into the policy: %q", hostile, policy)
+		}
+	}
+}
+
+func TestAssetsAreServed(t *testing.T) {
+	for _, issuer := range []string{"https://id.example.com", "https://id.example.com/dex"} {
+		pages := newRenderer(t, issuer)
+		html := draw(func(w http.ResponseWriter, r *http.Request) { pages.LogIn(w, r, 200, page.LogIn{}) }, "en").Body.String()
+		links := 0
+		for _, e := range elements(t, html) {
+			if e.name != "link" {
+				continue
+			}
+			links++
+			w := httptest.NewRecorder()
+			pages.Asset(w, httptest.NewRequest(http.MethodGet, e.attributes["href"], nil))
+			if got := w.Header().Get("Content-Type"); w.Code != 200 || (got != "text/css; charset=utf-8" && got != "image/svg+xml") {
+				t.Errorf("%s: got status %d, %q", e.attributes["href"], w.Code, got)
+			}
+		}
+		if links != 2 {
+			t.Errorf("got %d links, want the style sheet and the icon", links)
+		}
+		w := httptest.NewRecorder()
+		pages.Asset(w, httptest.NewRequest(http.MethodGet, pages.AssetsPath()+"../page.go", nil))
+		if w.Code != http.StatusNotFound {
+			t.Errorf("got status %d for a file that is no asset, want 404", w.Code)
+		}
+	}
+}
