@@ -40,16 +40,21 @@ func TestLockedDatabaseIsToldAndHeals(t *testing.T) {
 	if refused, ok := errors.AsType[*oidc.Error](err); !ok || refused.Code != oidc.TemporarilyUnavailable {
 		t.Errorf("a refresh on a locked database: %v, want temporarily_unavailable", err)
 	}
-	// What only reads goes on.
-	for _, path := range []string{"/keys", "/authorize", "/readyz"} {
+	// What only reads goes on, and readiness tells the truth.
+	answers := func(path string, want int) {
+		t.Helper()
 		response, _, err := a.send(t.Context(), http.MethodGet, path, nil)
-		if err != nil || response.StatusCode >= http.StatusInternalServerError {
-			t.Errorf("GET %s on a locked database: %v, %v", path, response, err)
+		if err != nil || response.StatusCode != want {
+			t.Errorf("GET %s: %v, %v, want %d", path, response, err, want)
 		}
 	}
+	answers("/keys", http.StatusOK)
+	answers("/authorize", http.StatusBadRequest)
+	answers("/readyz", http.StatusServiceUnavailable)
 	if err := hold.Rollback(); err != nil {
 		t.Fatal(err)
 	}
+	answers("/readyz", http.StatusOK)
 	if _, err := a.refresh(t.Context(), before.RefreshToken); err != nil {
 		t.Errorf("after the lock is gone: %v", err)
 	}
