@@ -40,6 +40,9 @@ func main() {
 	} else {
 		err = run(ctx)
 	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // what failed, failed because of Ctrl-C
+	}
 	stop()
 	os.Exit(exit.Report(os.Stderr, err))
 }
@@ -274,7 +277,8 @@ func (d *demo) whoami(ctx context.Context, plane *kubetest.ControlPlane, kubecon
 		defer lock.Unlock()
 	}
 	if err != nil {
-		return exit.WithHint(fmt.Errorf("kubectl auth whoami: %w", err), "the provider's log is "+filepath.Join(d.dir, "provider.log"))
+		log, _ := os.ReadFile(filepath.Join(d.dir, "provider.log"))
+		return fmt.Errorf("kubectl auth whoami: %w\nthe provider's log:\n%s", err, log)
 	}
 	return nil
 }
