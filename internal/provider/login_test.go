@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,19 +202,20 @@ func TestThrottleHoldsAgainstSimultaneousGuesses(t *testing.T) {
 	source.Source = sourceOf(i)
 	b := i.browser()
 	page := b.authorize(request())
-	const tries = 100
-	source.arrived.Add(tries)
+	const tries, allowance = 100, 10
+	source.arrived.Add(allowance) // an eleventh would panic
 	var guessing sync.WaitGroup
+	var refused atomic.Int64
 	for range tries {
 		guessing.Go(func() {
 			if b.submit(page, "alice", "wrong-password").status == http.StatusTooManyRequests {
-				source.arrived.Done()
+				refused.Add(1)
 			}
 		})
 	}
 	guessing.Wait()
-	if source.looked > 10 {
-		t.Errorf("got %d of %d simultaneous guesses looked at, want at most 10", source.looked, tries)
+	if source.looked != allowance || refused.Load() != tries-allowance {
+		t.Errorf("of %d simultaneous guesses %d were looked at and %d refused, want %d looked at", tries, source.looked, refused.Load(), allowance)
 	}
 }
 

@@ -115,26 +115,26 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 			slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr))
 		h.show(w, r, status, req, client, login, problem)
 	}
-	attempt := h.Throttle.Attempt(login, r.RemoteAddr)
-	if !attempt.Allowed() {
+	attempt, ok := h.Throttle.Begin(ctx, login, r.RemoteAddr)
+	if !ok {
 		w.Header().Set("Retry-After", "30")
 		again(http.StatusTooManyRequests, page.TooManyAttempts)
 		return
 	}
 	user, err := h.Source.Authenticate(ctx, login, password)
+	wrong, disabled := errors.Is(err, identity.ErrWrongCredentials), errors.Is(err, identity.ErrDisabled)
+	attempt.End(wrong || disabled)
 	switch {
-	case errors.Is(err, identity.ErrWrongCredentials):
+	case wrong:
 		again(http.StatusForbidden, page.WrongCredentials)
 		return
-	case errors.Is(err, identity.ErrDisabled):
+	case disabled:
 		again(http.StatusForbidden, page.UserDisabled)
 		return
 	case err != nil:
-		attempt.Forget()
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("authenticating: %w", err)})
 		return
 	}
-	attempt.Forget()
 	if req.Subject != "" && user.Subject != req.Subject {
 		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "another end user logged in than id_token_hint names"})
 		return

@@ -4,53 +4,80 @@
 package authorize
 
 import (
+	"context"
 	"net"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Throttle bounds how fast passwords can be guessed, per account and per
-// address. A try is counted before the password is looked at, so that many at
-// once get no more than one after the other; one that succeeds is forgotten.
-// What failures use up comes back by itself.
+// Throttle bounds how fast passwords can be guessed: at one account from one
+// address, at one account from everywhere, and from one address at all.
+// Somebody who guesses from one address locks out nobody but those who share
+// it.
+//
+// Failures use up an allowance, which comes back by itself. Tries that are
+// under way count like failures until they end, so that many at once get no
+// more than one after the other; whoever finds the allowance taken by those
+// waits for them, and only failures lead to a refusal.
 type Throttle struct {
-	now      func() time.Time
-	accounts allowances
-	sources  allowances
+	now                      func() time.Time
+	pairs, accounts, sources *allowances
 }
 
-// The allowance: so many failures at once, then one in each interval.
 const (
-	accountFailures, accountInterval = 10, 5 * time.Second
-	sourceFailures, sourceInterval   = 50, time.Second
-	maxAllowances                    = 10_000
-	maxLogin                         = 320 // bytes of a name that are told apart
+	maxAllowances = 10_000
+	maxLogin      = 320 // bytes of a name that are told apart
 )
 
 // NewThrottle makes a Throttle with the clock now.
 func NewThrottle(now func() time.Time) *Throttle {
+	// So many failures at once, then one in each interval.
 	return &Throttle{
 		now:      now,
-		accounts: allowances{every: accountInterval, burst: accountFailures, whole: map[string]time.Time{}},
-		sources:  allowances{every: sourceInterval, burst: sourceFailures, whole: map[string]time.Time{}},
+		pairs:    &allowances{burst: 10, every: 5 * time.Second, used: map[string]*allowance{}},
+		accounts: &allowances{burst: 100, every: time.Second, used: map[string]*allowance{}},
+		sources:  &allowances{burst: 50, every: time.Second, used: map[string]*allowance{}},
 	}
 }
 
-// Attempt is one try to log in.
+// Attempt is one try to log in that may go on. It must be ended.
 type Attempt struct {
-	throttle        *Throttle
-	account, source string
+	now   func() time.Time
+	taken []taken
 }
 
-// Attempt begins a try for the login from the address (host:port).
-func (t *Throttle) Attempt(login, remote string) Attempt {
+// taken is a place in an allowance.
+type taken struct {
+	allowances *allowances
+	name       string
+}
+
+// Begin waits until the password may be looked at. It reports false if there
+// were too many failures, or if ctx ends first. remote is host:port.
+func (t *Throttle) Begin(ctx context.Context, login, remote string) (Attempt, bool) {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		host = remote
 	}
-	account := strings.ToLower(strings.TrimSpace(login))
-	return Attempt{t, account[:min(len(account), maxLogin)], network(host)}
+	source, account := network(host), strings.ToLower(strings.TrimSpace(login))
+	account = account[:min(len(account), maxLogin)]
+	a := Attempt{now: t.now}
+	for _, next := range []taken{{t.sources, source}, {t.pairs, source + " " + account}, {t.accounts, account}} {
+		if !next.allowances.begin(ctx, next.name, t.now) {
+			a.End(false)
+			return Attempt{}, false
+		}
+		a.taken = append(a.taken, next)
+	}
+	return a, true
+}
+
+// End says how the try ended. Only a failure uses up the allowance.
+func (a Attempt) End(failed bool) {
+	for _, t := range a.taken {
+		t.allowances.end(t.name, failed, a.now())
+	}
 }
 
 // network is who counts as one source: an IPv4 address, an IPv6 /64.
@@ -62,79 +89,88 @@ func network(host string) string {
 	return ip.Mask(net.CIDRMask(64, 128)).String()
 }
 
-// Allowed reports whether the password may be looked at now, and counts the
-// try.
-func (a Attempt) Allowed() bool {
-	now := a.throttle.now()
-	if !a.throttle.sources.take(a.source, now) {
-		return false
-	}
-	if !a.throttle.accounts.take(a.account, now) {
-		a.throttle.sources.giveBack(a.source)
-		return false
-	}
-	return true
-}
-
-// Forget takes back that the try was counted: it was no failure.
-func (a Attempt) Forget() {
-	a.throttle.accounts.giveBack(a.account)
-	a.throttle.sources.giveBack(a.source)
-}
-
 // allowances is a bounded set of token buckets.
 type allowances struct {
 	every time.Duration
 	burst int
 
-	mu sync.Mutex // guards the field below
-	// whole is when the allowance of a name is complete again; each try puts
-	// it off by one interval. A name that is not there has it complete.
-	whole map[string]time.Time
+	mu   sync.Mutex // guards the field below and what it points to
+	used map[string]*allowance
 }
 
-func (l *allowances) take(name string, now time.Time) bool {
+// allowance is what is left to one name. A name without one has all of it.
+type allowance struct {
+	whole    time.Time // when all failures are forgiven; each puts it off by one interval
+	underWay int
+	ended    chan struct{} // closed when one that is under way ends
+}
+
+func (l *allowances) begin(ctx context.Context, name string, now func() time.Time) bool {
+	for {
+		l.mu.Lock()
+		a, known := l.used[name]
+		if !known {
+			l.makeRoom(now())
+			a = &allowance{ended: make(chan struct{})}
+			l.used[name] = a
+		}
+		forgiven := max(a.whole.Sub(now()), 0) + time.Duration(a.underWay+1)*l.every
+		if forgiven <= time.Duration(l.burst)*l.every {
+			a.underWay++
+			l.mu.Unlock()
+			return true
+		}
+		waiting, ended := a.underWay > 0, a.ended
+		l.mu.Unlock()
+		if !waiting {
+			return false
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (l *allowances) end(name string, failed bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	whole, known := l.whole[name]
-	if whole.Before(now) {
-		whole = now
+	a := l.used[name]
+	a.underWay--
+	if failed {
+		if a.whole.Before(now) {
+			a.whole = now
+		}
+		a.whole = a.whole.Add(l.every)
 	}
-	whole = whole.Add(l.every)
-	if whole.Sub(now) > time.Duration(l.burst)*l.every {
-		return false
-	}
-	if !known {
-		l.makeRoom(now)
-	}
-	l.whole[name] = whole
-	return true
-}
-
-func (l *allowances) giveBack(name string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if whole, known := l.whole[name]; known {
-		l.whole[name] = whole.Add(-l.every)
+	close(a.ended)
+	a.ended = make(chan struct{})
+	if a.idle(now) {
+		delete(l.used, name)
 	}
 }
 
-// makeRoom forgets the allowances that are complete again, then any until a
+func (a *allowance) idle(now time.Time) bool { return a.underWay == 0 && !a.whole.After(now) }
+
+// makeRoom forgets the names whose allowance is whole again, then any until a
 // tenth is free: a flood of names must take neither the memory nor, one by
-// one, the time.
+// one, the time. Those that are under way stay; each is a connection.
 func (l *allowances) makeRoom(now time.Time) {
-	if len(l.whole) < maxAllowances {
+	if len(l.used) < maxAllowances {
 		return
 	}
-	for name, whole := range l.whole {
-		if !whole.After(now) {
-			delete(l.whole, name)
+	for name, a := range l.used {
+		if a.idle(now) {
+			delete(l.used, name)
 		}
 	}
-	for name := range l.whole {
-		if len(l.whole) <= maxAllowances*9/10 {
+	for name, a := range l.used {
+		if len(l.used) <= maxAllowances*9/10 {
 			return
 		}
-		delete(l.whole, name)
+		if a.underWay == 0 {
+			delete(l.used, name)
+		}
 	}
 }

@@ -4,36 +4,108 @@
 package authorize_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tegata/tegata/internal/provider/authorize"
 )
 
+// fail is a try that fails, if there may be one.
+func fail(t *testing.T, throttle *authorize.Throttle, login, remote string) {
+	t.Helper()
+	if attempt, ok := throttle.Begin(t.Context(), login, remote); ok {
+		attempt.End(true)
+	}
+}
+
+// allowed is a look, which is not counted.
+func allowed(t *testing.T, throttle *authorize.Throttle, login, remote string) bool {
+	t.Helper()
+	attempt, ok := throttle.Begin(t.Context(), login, remote)
+	if ok {
+		attempt.End(false)
+	}
+	return ok
+}
+
+// Tries that are under way take the allowance of those that come after, who
+// wait: 100 at once that succeed all go on, and of 100 that fail, ten do.
+func TestThrottleWaitsForThoseUnderWay(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		failed bool
+		want   int64
+	}{{"successes", false, 100}, {"failures", true, 10}} {
+		t.Run(test.name, func(t *testing.T) {
+			throttle := authorize.NewThrottle(func() time.Time { return time.Unix(0, 0) })
+			var looked, most, underWay atomic.Int64
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() {
+					attempt, ok := throttle.Begin(t.Context(), "alice", "192.0.2.1:1")
+					if !ok {
+						return
+					}
+					looked.Add(1)
+					for now := underWay.Add(1); ; {
+						if before := most.Load(); now <= before || most.CompareAndSwap(before, now) {
+							break
+						}
+					}
+					runtime.Gosched()
+					underWay.Add(-1)
+					attempt.End(test.failed)
+				})
+			}
+			all.Wait()
+			if looked.Load() != test.want || most.Load() > 10 {
+				t.Errorf("%d passwords were looked at, %d at once; want %d, 10 at once", looked.Load(), most.Load(), test.want)
+			}
+		})
+	}
+}
+
+// Whoever waits and goes away is not counted.
+func TestThrottleLetsGoOfThoseWhoLeave(t *testing.T) {
+	throttle := authorize.NewThrottle(func() time.Time { return time.Unix(0, 0) })
+	var attempts []authorize.Attempt
+	for range 10 {
+		attempt, _ := throttle.Begin(t.Context(), "alice", "192.0.2.1:1")
+		attempts = append(attempts, attempt)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, ok := throttle.Begin(gone, "alice", "192.0.2.1:2"); ok {
+		t.Error("an eleventh try goes on while ten are under way")
+	}
+	for _, attempt := range attempts {
+		attempt.End(false)
+	}
+	if !allowed(t, throttle, "alice", "192.0.2.1:3") {
+		t.Error("after all ended well: refused")
+	}
+}
+
 func TestThrottleRecovers(t *testing.T) {
 	now := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
 	throttle := authorize.NewThrottle(func() time.Time { return now })
-	fail := func(n int) {
+	failures := func(n int) {
 		for range n {
-			throttle.Attempt("alice", "192.0.2.1:1234").Allowed()
+			fail(t, throttle, "alice", "192.0.2.1:1234")
 		}
 	}
-	allowed := func() bool { // a look, which is not counted
-		attempt := throttle.Attempt("alice", "192.0.2.2:1234")
-		ok := attempt.Allowed()
-		if ok {
-			attempt.Forget()
-		}
-		return ok
-	}
-	fail(9)
+	allowed := func() bool { return allowed(t, throttle, "alice", "192.0.2.1:4321") }
+	failures(9)
 	if !allowed() {
 		t.Error("after 9 failures: refused, want the tenth try")
 	}
-	fail(1)
+	failures(1)
 	if allowed() {
 		t.Error("after 10 failures: allowed")
 	}
@@ -45,14 +117,39 @@ func TestThrottleRecovers(t *testing.T) {
 	if !allowed() {
 		t.Error("after 5 seconds: refused, want one try")
 	}
-	fail(1)
+	failures(1)
 	if allowed() {
 		t.Error("after that try: allowed")
 	}
 	now = now.Add(50 * time.Second)
-	fail(9)
+	failures(9)
 	if !allowed() {
 		t.Error("after 50 quiet seconds: refused, want the whole allowance back")
+	}
+}
+
+// Whoever guesses at an account, from one address and for as long as it may
+// take, does not keep its owner out; a crowd of addresses is bounded all the
+// same.
+func TestThrottleLocksNobodyElseOut(t *testing.T) {
+	now := time.Unix(0, 0)
+	throttle := authorize.NewThrottle(func() time.Time { return now })
+	for range 1000 {
+		fail(t, throttle, "alice", "192.0.2.66:1")
+		now = now.Add(100 * time.Millisecond)
+	}
+	if !allowed(t, throttle, "alice", "192.0.2.1:1") {
+		t.Error("guesses from another address keep alice out")
+	}
+	looked := 0
+	for n := range 200 {
+		if attempt, ok := throttle.Begin(t.Context(), "bob", fmt.Sprintf("198.51.100.%d:1", n)); ok {
+			looked++
+			attempt.End(true)
+		}
+	}
+	if looked != 100 {
+		t.Errorf("200 addresses had %d guesses at one account, want 100", looked)
 	}
 }
 
@@ -70,9 +167,9 @@ func TestThrottleTellsSourcesApart(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			throttle := authorize.NewThrottle(func() time.Time { return time.Unix(0, 0) })
 			for n := range 50 {
-				throttle.Attempt(fmt.Sprint("user-", n), test.one).Allowed()
+				fail(t, throttle, fmt.Sprint("user-", n), test.one)
 			}
-			if got := !throttle.Attempt("somebody", test.other).Allowed(); got != test.same {
+			if got := !allowed(t, throttle, "somebody", test.other); got != test.same {
 				t.Errorf("after 50 failures from %s: %s refused = %v, want %v", test.one, test.other, got, test.same)
 			}
 		})
@@ -82,9 +179,9 @@ func TestThrottleTellsSourcesApart(t *testing.T) {
 func TestThrottleTakesSpellingsOfANameAsOne(t *testing.T) {
 	throttle := authorize.NewThrottle(func() time.Time { return time.Unix(0, 0) })
 	for n := range 10 {
-		throttle.Attempt([]string{"alice", " Alice ", "ALICE"}[n%3], fmt.Sprintf("192.0.2.%d:1", n)).Allowed()
+		fail(t, throttle, []string{"alice", " Alice ", "ALICE"}[n%3], fmt.Sprintf("192.0.2.1:%d", n))
 	}
-	if throttle.Attempt("aLiCe", "192.0.2.99:1").Allowed() {
+	if allowed(t, throttle, "aLiCe", "192.0.2.1:99") {
 		t.Error("another spelling of the name is allowed more")
 	}
 }
@@ -100,7 +197,7 @@ func TestThrottleIsBounded(t *testing.T) {
 	}
 	before := heap()
 	for n := range 12_000 {
-		throttle.Attempt(fmt.Sprint("user-", n), fmt.Sprintf("192.0.%d.%d:1", n/256%256, n%256)).Allowed()
+		fail(t, throttle, fmt.Sprint("user-", n), fmt.Sprintf("192.0.%d.%d:1", n/256%256, n%256))
 	}
 	if got := int64(heap() - before); got > 8<<20 {
 		t.Errorf("12,000 names took %d bytes, want a few megabytes", got)
@@ -119,7 +216,7 @@ func TestThrottleKeepsNoLongNames(t *testing.T) {
 	}
 	before := heap()
 	for n := range 200 {
-		throttle.Attempt(strings.Repeat("x", 60_000)+fmt.Sprint(n), "192.0.2.1:1").Allowed()
+		fail(t, throttle, strings.Repeat("x", 60_000)+fmt.Sprint(n), "192.0.2.1:1")
 	}
 	if got := int64(heap() - before); got > 2<<20 {
 		t.Errorf("200 long names took %d bytes, want them bounded", got)
