@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -214,12 +215,12 @@ func (c config) checkDeclared() error {
 		return nil
 	}
 	for n, u := range c.Users {
-		err := errors.Join(local.CheckUsername(u.Username), local.CheckEmail(u.Email), once("user", u.Username))
+		err := cmp.Or(local.CheckUsername(u.Username), local.CheckEmail(u.Email), once("user", u.Username))
 		if err == nil && u.Email != "" {
 			err = once("e-mail address", u.Email)
 		}
 		if err == nil && u.Subject != "" {
-			err = errors.Join(checkSubject(u.Subject), once("subject", u.Subject))
+			err = cmp.Or(checkSubject(u.Subject), once("subject", u.Subject))
 		}
 		if err == nil && u.PasswordHash != "" {
 			err = local.CheckHash(u.PasswordHash)
@@ -229,12 +230,12 @@ func (c config) checkDeclared() error {
 		}
 	}
 	for n, g := range c.Groups {
-		if err := errors.Join(local.CheckGroup(g.Name), once("group", g.Name)); err != nil {
+		if err := cmp.Or(local.CheckGroup(g.Name), once("group", g.Name)); err != nil {
 			return fmt.Errorf("groups[%d]: %w", n, err)
 		}
 	}
 	for n, d := range c.Clients {
-		err := errors.Join(d.client("").Validate(), once("client", d.ID))
+		err := cmp.Or(d.client("").Validate(), once("client", d.ID))
 		secrets := 0
 		for _, given := range []string{d.SecretFile, d.SecretEnv, d.SecretHash} {
 			if given != "" {

@@ -143,8 +143,11 @@ func (p place) with(ctx context.Context, env Env, do func(config, *issuer) error
 
 func (c config) using(ctx context.Context, env Env, do func(config, *issuer) error) error {
 	opened, err := c.open(ctx, env)
-	if err != nil {
-		return err
+	if err == nil {
+		err = errors.Join(do(c, opened), opened.db.Close())
 	}
-	return errors.Join(do(c, opened), opened.db.Close())
+	if _, unavailable := errors.AsType[*store.UnavailableError](err); unavailable {
+		return exit.WithHint(err, "nothing was changed; try again, or see what holds or fills "+c.DataDir)
+	}
+	return err
 }

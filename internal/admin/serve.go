@@ -105,7 +105,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 
 	// Step 2: the storage, the certificate and the port, which with --dev
-	// decides the issuer. What is refused up to here has changed nothing.
+	// decides the issuer. What is refused up to here has changed no row.
 	opened, err := s.config.open(ctx, s.env)
 	if err != nil {
 		return err
@@ -117,12 +117,15 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return exit.WithHint(fmt.Errorf("listening: %w", err), "choose another address with --listen")
+		return exit.WithHint(fmt.Errorf("listening on %s: %w", address, innermost(err)), "choose another address with --listen")
 	}
 	defer listener.Close()
 
 	// Step 3: what the file declares.
-	err = opened.Declare(ctx, declaration, s.env.Now())
+	// Without a file nothing is declared anew, and what was stays.
+	if s.config.path != "" {
+		err = opened.Declare(ctx, declaration, s.env.Now())
+	}
 	if _, wrong := errors.AsType[*store.DeclarationError](err); wrong {
 		return exit.Misuse("", "%s: %w", cmp.Or(s.config.path, "the configuration"), err)
 	} else if err != nil {
@@ -178,7 +181,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	log.Info("stopping: waiting for requests that are under way")
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	fresh.close()
+	web.RegisterOnShutdown(fresh.close) // after the listener is closed
 	if err := web.Shutdown(closing); err != nil {
 		log.Warn("some requests did not end in time", "error", err)
 		return web.Close()
@@ -211,6 +214,18 @@ func (s *server) check(address string) error {
 		return exit.Misuse("leave out --dev", "--dev serves issuers on localhost only, not %s", s.config.Issuer)
 	}
 	return nil
+}
+
+// innermost is the cause at the end of a chain: the address that the network
+// package repeats is said already.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
 }
 
 func isLoopback(host string) bool {
@@ -310,6 +325,8 @@ Next, in another terminal:
   tegata user add alice --email alice@example.com --group platform-engineer
   tegata client add kubernetes --public --redirect-uri http://localhost:8000
 
+  kubectl create clusterrolebinding cluster-admin-platform-engineer \
+    --clusterrole=cluster-admin --group=oidc:platform-engineer
   kubectl config set-credentials tegata \
     --exec-api-version=client.authentication.k8s.io/v1 \
     --exec-interactive-mode=IfAvailable \
@@ -318,6 +335,8 @@ Next, in another terminal:
     --exec-arg=--oidc-issuer-url=%[1]s \
     --exec-arg=--oidc-client-id=kubernetes \
     --exec-arg=--certificate-authority=%[5]s
+  kubectl config set-context --current --user=tegata
+  kubectl auth whoami
 
 The API server needs --oidc-issuer-url=%[1]s --oidc-client-id=kubernetes
 --oidc-ca-file=%[5]s --oidc-username-claim=email

@@ -120,15 +120,15 @@ func CheckGroupsClaim(name string) error {
 // NewSecret makes a client secret with 260 bits of chance.
 func NewSecret() secret.String { return secret.New(rand.Text() + rand.Text()) }
 
-// MinSecretLength is the least number of characters of a client secret that
+// minSecretLength is the least number of characters of a client secret that
 // somebody else made. Secrets are kept as a fast hash, which is only right
 // for what cannot be guessed (RFC 6749, section 10.10: 128 bits).
-const MinSecretLength = 22
+const minSecretLength = 22
 
 // CheckSecret tells why a client secret cannot be used, or returns nil.
 func CheckSecret(s secret.String) error {
-	if n := len(s.Reveal()); n < MinSecretLength {
-		return fmt.Errorf("the client secret has %d characters; at least %d are needed", n, MinSecretLength)
+	if n := len(s.Reveal()); n < minSecretLength {
+		return fmt.Errorf("the client secret has %d characters; at least %d are needed", n, minSecretLength)
 	}
 	return nil
 }

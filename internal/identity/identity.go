@@ -26,6 +26,7 @@ type User struct {
 	Name          string   // the full name, for display; may be empty
 	Groups        []string // sorted
 	Disabled      bool     // may not log in, and no token is renewed
+	Epoch         int64    // another one after all logins of the user were ended
 }
 
 // The failures on which the provider decides something. Any other error of a

@@ -21,9 +21,6 @@ const (
 	ServerError             ErrorCode = "server_error"
 	TemporarilyUnavailable  ErrorCode = "temporarily_unavailable"
 	LoginRequired           ErrorCode = "login_required"
-	InteractionRequired     ErrorCode = "interaction_required"
-	ConsentRequired         ErrorCode = "consent_required"
-	AccountSelection        ErrorCode = "account_selection_required"
 	RequestNotSupported     ErrorCode = "request_not_supported"
 	RequestURINotSupported  ErrorCode = "request_uri_not_supported"
 )
@@ -34,7 +31,6 @@ const (
 type Error struct {
 	Code        ErrorCode `json:"error"`
 	Description string    `json:"error_description,omitempty"`
-	URI         string    `json:"error_uri,omitempty"`
 	Cause       error     `json:"-"`
 }
 

@@ -3,15 +3,28 @@
 
 package provider
 
-import "net/http"
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/tegata/tegata/internal/provider/answer"
+)
 
 // maxBody bounds every request body: the largest is a token request.
 const maxBody = 64 << 10
 
 // harden gives every answer the headers that are right for all of them. A
-// page adds its Content-Security-Policy; everything else may load nothing.
-func harden(next http.Handler, onLoopback bool) http.Handler {
+// page adds its Content-Security-Policy; everything else may load nothing. A
+// handler that panics is a defect of ours: it is logged, and answered as one.
+func harden(next http.Handler, onLoopback bool, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if defect := recover(); defect != nil {
+				answer.Error(w, r, log, fmt.Errorf("a defect: %v\n%s", defect, debug.Stack()))
+			}
+		}()
 		header := w.Header()
 		header["Content-Security-Policy"] = contentSecurityPolicy
 		header["X-Content-Type-Options"] = noSniff

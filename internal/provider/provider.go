@@ -75,8 +75,7 @@ type Lifetimes struct {
 	ReplayWindow    time.Duration // for a refresh token whose answer was lost; 30 seconds
 }
 
-// DefaultLifetimes returns the defaults.
-func DefaultLifetimes() Lifetimes {
+func defaultLifetimes() Lifetimes {
 	return Lifetimes{
 		LoginPage:       30 * time.Minute,
 		Code:            time.Minute,
@@ -90,7 +89,7 @@ func DefaultLifetimes() Lifetimes {
 }
 
 func (l Lifetimes) withDefaults() Lifetimes {
-	defaults := DefaultLifetimes()
+	defaults := defaultLifetimes()
 	for _, pair := range []struct{ value, fallback *time.Duration }{
 		{&l.LoginPage, &defaults.LoginPage},
 		{&l.Code, &defaults.Code},
@@ -216,7 +215,7 @@ func New(c Config) (*Provider, error) {
 		},
 		ready: c.Ready,
 	}
-	return &Provider{harden(e.routes(strings.TrimSuffix(u.Path, "/")), loopback(u.Hostname()))}, nil
+	return &Provider{harden(e.routes(strings.TrimSuffix(u.Path, "/")), loopback(u.Hostname()), c.Log)}, nil
 }
 
 // ServeHTTP implements [http.Handler].

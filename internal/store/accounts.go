@@ -16,12 +16,12 @@ import (
 	"github.com/tegata/tegata/internal/oidc"
 )
 
-const accountColumns = `subject, username, email, email_verified, name, password_hash, disabled, declared`
+const accountColumns = `subject, username, email, email_verified, name, password_hash, disabled, epoch, declared`
 
 func readAccount(row scanner) (local.Account, error) {
 	var a local.Account
 	var verified, disabled, declared int
-	err := row.Scan(&a.Subject, &a.Username, &a.Email, &verified, &a.Name, &a.PasswordHash, &disabled, &declared)
+	err := row.Scan(&a.Subject, &a.Username, &a.Email, &verified, &a.Name, &a.PasswordHash, &disabled, &a.Epoch, &declared)
 	if errors.Is(err, sql.ErrNoRows) {
 		return local.Account{}, identity.ErrNotFound
 	}
@@ -114,8 +114,8 @@ func (i *Issuer) AddAccount(ctx context.Context, account local.Account, now time
 
 func (i *Issuer) addAccount(tx *tx, a local.Account, now time.Time) error {
 	err := tx.exec(`INSERT INTO users (issuer, subject, username, username_key, email, email_key, email_verified,
-		name, password_hash, disabled, declared, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		name, password_hash, disabled, epoch, declared, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12)`,
 		i.id, string(a.Subject), a.Username, strings.ToLower(a.Username), a.Email, strings.ToLower(a.Email),
 		oneIf(a.EmailVerified), a.Name, a.PasswordHash, oneIf(a.Disabled), oneIf(a.Declared), millis(now))
 	if conflict(err) {
@@ -166,7 +166,12 @@ func (i *Issuer) DeleteAccount(ctx context.Context, subject oidc.Subject, now ti
 	})
 }
 
+// endEverything ends all sessions and grants of a user, and those that a
+// login under way is about to begin.
 func (i *Issuer) endEverything(tx *tx, subject oidc.Subject, now time.Time) error {
+	if err := tx.exec(`UPDATE users SET epoch = epoch + 1 WHERE issuer = $1 AND subject = $2`, i.id, string(subject)); err != nil {
+		return err
+	}
 	if err := tx.exec(`DELETE FROM sessions WHERE issuer = $1 AND subject = $2`, i.id, string(subject)); err != nil {
 		return err
 	}

@@ -78,7 +78,12 @@ func (db *DB) write(ctx context.Context, do func(*tx) error) error {
 	case err := <-j.result:
 		return plain(err)
 	case <-db.writer.done:
-		return errClosed
+		select {
+		case err := <-j.result: // it was the last one
+			return plain(err)
+		default:
+			return errClosed
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}

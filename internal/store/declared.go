@@ -30,9 +30,6 @@ type DeclarationError struct{ reason error }
 // Error implements [error].
 func (e *DeclarationError) Error() string { return e.reason.Error() }
 
-// Unwrap returns the reason.
-func (e *DeclarationError) Unwrap() error { return e.reason }
-
 // Declare makes the declared rows what the file says, in one transaction:
 // what was declared before and is not any more is deleted, what was added at
 // run time stays. A name that was added at run time cannot be declared too: that
@@ -216,7 +213,7 @@ func (i *Issuer) declareGroups(tx *tx, groups []Group, now time.Time) error {
 
 func taken(err error, what, name string) error {
 	if errors.Is(err, ErrExists) {
-		return &DeclarationError{fmt.Errorf("%s %q is declared in the configuration but was added at run time; delete the one that was added, or take it out of the file: %w", what, name, ErrExists)}
+		return &DeclarationError{fmt.Errorf("%s %q is declared in the configuration but was added at run time; delete the one that was added, or take it out of the file", what, name)}
 	}
 	return err
 }

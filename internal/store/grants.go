@@ -11,18 +11,25 @@ import (
 
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
+	"github.com/tegata/tegata/internal/provider/session"
 )
 
-// AddGrant keeps a new grant.
+// AddGrant keeps a new grant, or returns session.ErrOvertaken if its session,
+// if it has one, was ended in the meantime.
 func (i *Issuer) AddGrant(ctx context.Context, g grant.Grant) error {
 	return i.db.write(ctx, func(tx *tx) error {
-		return tx.exec(`INSERT INTO grants (issuer, id, client, subject, scopes, session, auth_time, created_at,
+		added, err := tx.changed(`INSERT INTO grants (issuer, id, client, subject, scopes, session, auth_time, created_at,
 			expires_at, ended_at, redirect_uri, code_challenge, nonce, code_hash, code_expires_at, redeemed_at,
 			generation, rotated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+			WHERE $6 = '' OR EXISTS (SELECT 1 FROM sessions WHERE issuer = $1 AND id = $6 AND subject = $4)`,
 			i.id, g.ID, string(g.Client), string(g.Subject), g.Scopes.String(), g.SessionID, millis(g.AuthTime),
 			millis(g.CreatedAt), millis(g.ExpiresAt), millis(g.EndedAt), g.RedirectURI, g.CodeChallenge, g.Nonce,
 			g.CodeHash, millis(g.CodeExpiresAt), millis(g.RedeemedAt), g.Generation, millis(g.RotatedAt))
+		if err == nil && added == 0 {
+			return session.ErrOvertaken
+		}
+		return err
 	})
 }
 

@@ -14,9 +14,14 @@ import (
 // AddSession implements [session.Storage].
 func (i *Issuer) AddSession(ctx context.Context, s session.Session) error {
 	return i.db.write(ctx, func(tx *tx) error {
-		return tx.exec(`INSERT INTO sessions (issuer, id, secret_hash, subject, auth_time, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6)`,
-			i.id, s.ID, s.SecretHash, string(s.Subject), millis(s.AuthTime), millis(s.ExpiresAt))
+		added, err := tx.changed(`INSERT INTO sessions (issuer, id, secret_hash, subject, auth_time, expires_at)
+			SELECT issuer, $1, $2, subject, $3, $4 FROM users
+			WHERE issuer = $5 AND subject = $6 AND epoch = $7 AND disabled = 0`,
+			s.ID, s.SecretHash, millis(s.AuthTime), millis(s.ExpiresAt), i.id, string(s.Subject), s.Epoch)
+		if err == nil && added == 0 {
+			return session.ErrOvertaken
+		}
+		return err
 	})
 }
 

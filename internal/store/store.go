@@ -95,6 +95,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 // not hold up the others; each costs some 100 KiB once it was used.
 const maxReaders = 8
 
+// migrationTimeout is how long another process may take to change the schema.
+const migrationTimeout = 30 * time.Second
+
 func dsn(c Config, pragmas ...string) string {
 	path, err := filepath.Abs(c.Path)
 	if err != nil {
@@ -111,7 +114,11 @@ func dsn(c Config, pragmas ...string) string {
 // lockedMigrate lets one process at a time look at the schema and change it.
 func lockedMigrate(ctx context.Context, path string, db *sql.DB) (err error) {
 	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+	waiting, cancel := context.WithTimeout(ctx, migrationTimeout)
+	defer cancel()
+	if _, err := lock.TryLockContext(waiting, 10*time.Millisecond); ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return &UnavailableError{"another process has been changing the schema for " + migrationTimeout.String()}
+	} else if err != nil {
 		return fmt.Errorf("locking: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()

@@ -108,7 +108,7 @@ func client(id string) clientregistry.Client {
 
 func newGrant(id, client, subject string) grant.Grant {
 	return grant.Grant{
-		ID: id, Client: oidc.ClientID(client), Subject: oidc.Subject(subject), Scopes: oidc.Scopes{"openid", "email"}, SessionID: "sid",
+		ID: id, Client: oidc.ClientID(client), Subject: oidc.Subject(subject), Scopes: oidc.Scopes{"openid", "email"},
 		AuthTime: noon, CreatedAt: noon, ExpiresAt: noon.Add(24 * time.Hour), RedirectURI: "http://localhost:8000", CodeChallenge: "challenge",
 		Nonce: "nonce", CodeHash: "code hash of " + id, CodeExpiresAt: noon.Add(time.Minute),
 	}
@@ -251,7 +251,8 @@ func TestStorageKeepsItsPromises(t *testing.T) {
 			}
 		},
 		"sessions": func(t *testing.T, i *store.Issuer) {
-			want := newSession("s", "alice")
+			check(t, i.AddAccount(ctx, account("alice"), noon))
+			want := newSession("s", "alice-subject")
 			check(t, i.AddSession(ctx, want))
 			got, err := i.SessionBySecretHash(ctx, want.SecretHash)
 			check(t, err)
@@ -263,6 +264,29 @@ func TestStorageKeepsItsPromises(t *testing.T) {
 			}
 			_, err = i.SessionBySecretHash(ctx, want.SecretHash)
 			wantErr(t, "ended", err, session.ErrNotFound)
+		},
+		"a login under way does not outlive what ends all logins": func(t *testing.T, i *store.Issuer) {
+			check(t, i.AddAccount(ctx, account("alice"), noon))
+			check(t, i.AddSession(ctx, newSession("before", "alice-subject")))
+			standing := newGrant("standing", "c", "alice-subject")
+			standing.SessionID = "before"
+			check(t, i.AddGrant(ctx, standing))
+
+			check(t, i.SetPasswordHash(ctx, "alice-subject", "another", noon))
+			late := newSession("late", "alice-subject") // its password was checked before
+			wantErr(t, "session", i.AddSession(ctx, late), session.ErrOvertaken)
+			overtaken := newGrant("overtaken", "c", "alice-subject")
+			overtaken.SessionID = "before"
+			wantErr(t, "grant", i.AddGrant(ctx, overtaken), session.ErrOvertaken)
+
+			now, err := i.AccountBySubject(ctx, "alice-subject")
+			check(t, err)
+			late.Epoch = now.Epoch
+			check(t, i.AddSession(ctx, late))
+			check(t, i.SetDisabled(ctx, "alice-subject", true, noon))
+			check(t, i.SetDisabled(ctx, "alice-subject", false, noon))
+			late.ID, late.SecretHash = "later", "later"
+			wantErr(t, "after disabling and enabling", i.AddSession(ctx, late), session.ErrOvertaken)
 		},
 		"a grant comes back as it was": func(t *testing.T, i *store.Issuer) {
 			want := newGrant("g", "c", "s")
@@ -334,8 +358,9 @@ func TestStorageKeepsItsPromises(t *testing.T) {
 			}
 		},
 		"sweeping takes what has expired and keeps the evidence of a replay": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddSession(ctx, newSession("old", "s")))
-			later := newSession("later", "s")
+			check(t, i.AddAccount(ctx, account("alice"), noon))
+			check(t, i.AddSession(ctx, newSession("old", "alice-subject")))
+			later := newSession("later", "alice-subject")
 			later.ExpiresAt = noon.Add(48 * time.Hour)
 			check(t, i.AddSession(ctx, later))
 			for _, id := range []string{"forgotten", "redeemed", "ended"} {

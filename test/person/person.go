@@ -162,7 +162,7 @@ func readable(body string) string {
 
 // FindChromium returns the path of Chromium, if this machine has one.
 func FindChromium() (string, bool) {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless_shell"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, true
 		}

@@ -56,20 +56,20 @@ func (c Cost) Validate() error {
 // ErrNoHash means that a text is no password hash that can be read here.
 var ErrNoHash = errors.New("not a password hash: argon2id ($argon2id$…) and bcrypt ($2a$, $2b$, $2y$) are known")
 
-// MinPasswordLength and MaxPasswordLength bound a password in characters
+// minPasswordLength and maxPasswordLength bound a password in characters
 // (NIST SP 800-63B, section 3.1.1.2: at least 8, and at least 64 accepted).
 const (
-	MinPasswordLength = 8
-	MaxPasswordLength = 1024
+	minPasswordLength = 8
+	maxPasswordLength = 1024
 )
 
 // CheckPassword tells why a password cannot be set, or returns nil.
 func CheckPassword(password secret.String) error {
 	switch n := utf8.RuneCountInString(password.Reveal()); {
-	case n < MinPasswordLength:
-		return fmt.Errorf("the password has %d characters; at least %d are needed", n, MinPasswordLength)
-	case n > MaxPasswordLength:
-		return fmt.Errorf("the password has more than %d characters", MaxPasswordLength)
+	case n < minPasswordLength:
+		return fmt.Errorf("the password has %d characters; at least %d are needed", n, minPasswordLength)
+	case n > maxPasswordLength:
+		return fmt.Errorf("the password has more than %d characters", maxPasswordLength)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (h *Hasher) Hash(ctx context.Context, password secret.String) (string, erro
 // Check reports whether the password is the one of the hash. The error is
 // ErrNoHash or the context's.
 func (h *Hasher) Check(ctx context.Context, hash string, password secret.String) (bool, error) {
-	if len(password.Reveal()) > 4*MaxPasswordLength {
+	if len(password.Reveal()) > 4*maxPasswordLength {
 		return false, nil
 	}
 	if isBcrypt(hash) {
@@ -116,8 +116,11 @@ func (h *Hasher) Check(ctx context.Context, hash string, password secret.String)
 			return false, err
 		}
 		defer h.done()
-		// bcrypt reads 72 bytes and refuses to hash more; a longer password
-		// was never hashed by it.
+		// bcrypt reads 72 bytes, so every longer password with this beginning
+		// would pass.
+		if len(password.Reveal()) > 72 {
+			return false, nil
+		}
 		err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password.Reveal()))
 		return err == nil, nil
 	}

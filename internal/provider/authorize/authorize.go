@@ -38,6 +38,7 @@ import (
 
 // Grants is the storage of what end users grant.
 type Grants interface {
+	// AddGrant returns session.ErrOvertaken if the grant's session was ended.
 	AddGrant(ctx context.Context, g grant.Grant) error
 }
 
@@ -143,6 +144,9 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, req request, s 
 		CodeHash:      grant.HashCode(code),
 		CodeExpiresAt: now.Add(h.CodeLifetime),
 	})
+	if errors.Is(err, session.ErrOvertaken) {
+		err = &oidc.Error{Code: oidc.AccessDenied, Description: "the session was ended; start again", Cause: err}
+	}
 	if err != nil {
 		h.fail(w, r, req, fmt.Errorf("keeping the grant: %w", err))
 		return

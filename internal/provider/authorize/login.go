@@ -139,7 +139,11 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "another end user logged in than id_token_hint names"})
 		return
 	}
-	begun, err := h.Sessions.Begin(ctx, w, r, user.Subject)
+	begun, err := h.Sessions.Begin(ctx, w, r, user)
+	if errors.Is(err, session.ErrOvertaken) {
+		again(http.StatusForbidden, page.WrongCredentials)
+		return
+	}
 	if err != nil {
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: err})
 		return

@@ -62,9 +62,6 @@ var (
 	// ErrSuperseded means that another request rotated the refresh token in
 	// the meantime.
 	ErrSuperseded = errors.New("the refresh token was rotated by another request")
-	// ErrEnded means that the grant was ended: by a log out, by an
-	// administrator, or because one of its tokens was replayed.
-	ErrEnded = errors.New("the grant was ended")
 )
 
 // Live reports whether tokens of the grant still work.

@@ -195,12 +195,13 @@ func (p *Renderer) japanese(r *http.Request) bool {
 // and, after the login, to the client.
 func contentSecurityPolicy(redirectURI string) string {
 	target := ""
-	if u, err := url.Parse(redirectURI); err == nil && u.Scheme != "" && !strings.ContainsAny(u.Host, ";,'") {
-		target = " " + u.Scheme + ":"
-		// A policy cannot name an IPv6 address (CSP 3, section 2.3.1): there
-		// the scheme alone.
-		if u.Host != "" && !strings.HasPrefix(u.Host, "[") {
-			target += "//" + u.Host
+	if u, err := url.Parse(redirectURI); err == nil && u.Scheme != "" {
+		// Browsers hold form-action against every address that the answer to
+		// the form redirects to, and a client may send them on to any other
+		// of its own. So the scheme is as narrow as it can be.
+		target = " https: " + u.Scheme + ":"
+		if u.Scheme == "https" {
+			target = " https:"
 		}
 	}
 	return "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'" + target +

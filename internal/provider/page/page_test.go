@@ -379,17 +379,17 @@ func FuzzAcceptLanguage(f *testing.F) {
 	})
 }
 
-// The policy names where the answer goes and nothing else; an address cannot
-// write more into it.
+// The policy names the schemes over which the answer goes, and nothing else;
+// an address cannot write more into it.
 func TestPolicyNamesTheRedirectTarget(t *testing.T) {
 	pages := newRenderer(t, "https://id.example.com")
 	for _, test := range []struct{ redirectURI, want string }{
 		{"", "'self'"},
-		{"http://localhost:8000", "'self' http://localhost:8000"},
-		{"http://127.0.0.1:1/callback?a=b", "'self' http://127.0.0.1:1"},
-		{"https://app.example.com/callback", "'self' https://app.example.com"},
-		{"com.example.app:/callback", "'self' com.example.app:"},
-		{"com.example.app:callback", "'self' com.example.app:"},
+		{"http://localhost:8000", "'self' https: http:"},
+		{"http://127.0.0.1:1/callback?a=b", "'self' https: http:"},
+		{"https://app.example.com/callback", "'self' https:"},
+		{"com.example.app:/callback", "'self' https: com.example.app:"},
+		{"com.example.app:callback", "'self' https: com.example.app:"},
 		{"relative", "'self'"},
 		{"%zz", "'self'"},
 	} {

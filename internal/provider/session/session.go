@@ -6,7 +6,7 @@
 //
 // A session begins when a credential was accepted, never before, and gets a
 // new secret at every login, so that none can be planted (session fixation).
-// The endpoints authorize and logout use this package.
+// The endpoint authorize uses this package.
 package session
 
 import (
@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 )
 
@@ -28,15 +29,23 @@ type Session struct {
 	ID         string // the sid claim; no secret
 	SecretHash string // SHA-256 of the cookie's value
 	Subject    oidc.Subject
+	Epoch      int64     // of the user, as it was when the password was checked
 	AuthTime   time.Time // when the password was last given
 	ExpiresAt  time.Time
 }
 
-// ErrNotFound means that there is no such session, or no longer.
-var ErrNotFound = errors.New("no such session")
+var (
+	// ErrNotFound means that there is no such session, or no longer.
+	ErrNotFound = errors.New("no such session")
+	// ErrOvertaken means that all logins of the user were ended while this
+	// one was under way: another password was set, or the user was disabled.
+	ErrOvertaken = errors.New("all logins of the user were ended in the meantime")
+)
 
 // Storage keeps the sessions of one issuer.
 type Storage interface {
+	// AddSession returns ErrOvertaken if the user is not of that epoch any
+	// more, or may not log in.
 	AddSession(ctx context.Context, s Session) error
 	// SessionBySecretHash returns ErrNotFound if there is none.
 	SessionBySecretHash(ctx context.Context, hash string) (Session, error)
@@ -51,9 +60,9 @@ type Sessions struct {
 	Now      func() time.Time
 }
 
-// Begin starts a session for the subject and gives its secret to the browser.
+// Begin starts a session for the user and gives its secret to the browser.
 // A session that the browser already had is ended.
-func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Request, subject oidc.Subject) (Session, error) {
+func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Request, user identity.User) (Session, error) {
 	if err := s.End(ctx, w, r); err != nil {
 		return Session{}, err
 	}
@@ -61,7 +70,8 @@ func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Req
 	begun := Session{
 		ID:         strings.ToLower(rand.Text()),
 		SecretHash: hash(value),
-		Subject:    subject,
+		Subject:    user.Subject,
+		Epoch:      user.Epoch,
 		AuthTime:   now,
 		ExpiresAt:  now.Add(s.Lifetime),
 	}

@@ -37,7 +37,9 @@ type Mint struct {
 	Now                 func() time.Time
 }
 
-func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemption) (oidc.TokenResponse, error) {
+// tokens makes the tokens of one answer. tokenID is the jti of the ID token,
+// which API servers write into their audit logs.
+func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemption) (response oidc.TokenResponse, tokenID string, err error) {
 	now := m.Now()
 	// Only we read the access token, so it has the cheap signature.
 	accessToken, err := m.Signer.Sign(signingkey.ES256, grant.TypeAccessToken, grant.AccessToken{
@@ -53,8 +55,9 @@ func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemp
 		AuthTime: oidc.Date(r.grant.AuthTime),
 	})
 	if err != nil {
-		return oidc.TokenResponse{}, fmt.Errorf("minting the access token: %w", err)
+		return oidc.TokenResponse{}, "", fmt.Errorf("minting the access token: %w", err)
 	}
+	tokenID = rand.Text()
 	alg := cmp.Or(client.SigningAlg, m.SigningAlg)
 	idToken, err := m.Signer.Sign(alg, typeIDToken, oidc.Claims{
 		Issuer:          m.Issuer,
@@ -65,7 +68,7 @@ func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemp
 		AuthTime:        oidc.Date(r.grant.AuthTime),
 		Nonce:           r.nonce,
 		AccessTokenHash: oidc.AccessTokenHash(alg, accessToken),
-		TokenID:         rand.Text(),
+		TokenID:         tokenID,
 		SessionID:       r.grant.SessionID,
 		// What the client may get at all, whether it asked for the scope or
 		// not: API servers read ID tokens and nothing else, and kubeconfigs
@@ -73,7 +76,7 @@ func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemp
 		Other: user.Claims(client.AllowedScopes(), cmp.Or(client.GroupsClaim, m.GroupsClaim)),
 	})
 	if err != nil {
-		return oidc.TokenResponse{}, fmt.Errorf("minting the ID token: %w", err)
+		return oidc.TokenResponse{}, "", fmt.Errorf("minting the ID token: %w", err)
 	}
 	return oidc.TokenResponse{
 		AccessToken: accessToken,
@@ -81,5 +84,5 @@ func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemp
 		ExpiresIn:   m.AccessTokenLifetime,
 		IDToken:     idToken,
 		Scopes:      r.scopes,
-	}, nil
+	}, tokenID, nil
 }

@@ -48,9 +48,9 @@ func (h *Handler) refresh(ctx context.Context, client clientregistry.Client, for
 	if err != nil {
 		return redemption{}, err
 	}
-	scopes := g.Scopes
+	scopes := g.Scopes.Only(client.AllowedScopes()) // the client may get less now
 	if asked := oidc.ParseScopes(form.Get("scope")); len(asked) > 0 {
-		if scopes = asked.Only(g.Scopes); len(scopes) < len(asked) {
+		if scopes = asked.Only(scopes); len(scopes) < len(asked) {
 			return redemption{}, &oidc.Error{Code: oidc.InvalidScope, Description: "scope goes beyond what was granted"}
 		}
 	}

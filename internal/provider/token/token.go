@@ -150,14 +150,15 @@ func (h *Handler) exchange(r *http.Request) (oidc.TokenResponse, error) {
 	}
 
 	// Step 6: the tokens.
-	response, err := h.Mint.tokens(client, user, found)
+	response, tokenID, err := h.Mint.tokens(client, user, found)
 	if err != nil {
 		return oidc.TokenResponse{}, err
 	}
 	response.RefreshToken = h.RefreshTokens.Token(found.grant.ID, generation)
 	h.Log.LogAttrs(ctx, slog.LevelInfo, "tokens issued", slog.String("grant_type", form.Get("grant_type")),
 		slog.String("client", string(client.ID)), slog.String("subject", string(user.Subject)),
-		slog.String("grant", found.grant.ID), slog.Int("generation", generation), slog.String("remote", r.RemoteAddr))
+		slog.String("grant", found.grant.ID), slog.Int("generation", generation), slog.String("jti", tokenID),
+		slog.String("remote", r.RemoteAddr))
 	return response, nil
 }
 

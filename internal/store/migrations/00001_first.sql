@@ -41,6 +41,7 @@ CREATE TABLE users (
     name           TEXT    NOT NULL,
     password_hash  TEXT    NOT NULL, -- argon2id or bcrypt; empty: no password
     disabled       INTEGER NOT NULL,
+    epoch          INTEGER NOT NULL, -- counts how often all logins of the user were ended
     declared       INTEGER NOT NULL,
     created_at     BIGINT  NOT NULL,
     PRIMARY KEY (issuer, subject)
@@ -76,6 +77,7 @@ CREATE TABLE sessions (
     PRIMARY KEY (issuer, id)
 );
 CREATE UNIQUE INDEX sessions_by_secret ON sessions (issuer, secret_hash);
+CREATE INDEX sessions_by_subject ON sessions (issuer, subject);
 CREATE INDEX sessions_by_expiry ON sessions (issuer, expires_at);
 
 CREATE TABLE grants (
@@ -100,7 +102,9 @@ CREATE TABLE grants (
     PRIMARY KEY (issuer, id)
 );
 CREATE INDEX grants_by_subject ON grants (issuer, subject);
+CREATE INDEX grants_by_client ON grants (issuer, client);
 CREATE INDEX grants_by_expiry ON grants (issuer, expires_at);
+CREATE INDEX grants_by_code_expiry ON grants (issuer, code_expires_at) WHERE redeemed_at = 0;
 
 -- +goose Down
 DROP TABLE grants;
