@@ -278,16 +278,3 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkSign(b *testing.B) {
-	keys := keySet(b)
-	for _, alg := range signingkey.Algorithms() {
-		b.Run(alg, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := keys.Sign(alg, "JWT", map[string]string{"sub": "alice"}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

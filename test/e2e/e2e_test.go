@@ -18,6 +18,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -176,7 +177,7 @@ func (p *provider) start() {
 	args := append([]string{"serve", "--dev", "--data-dir", p.dir, "--listen", p.listen, "--log-level", "debug"}, p.flags...)
 	p.process = exec.Command(filepath.Join(binDir, "tegata"), args...)
 	var out lockedBuffer
-	p.process.Stdout, p.process.Stderr = &out, p.said
+	p.process.Stdout, p.process.Stderr = io.MultiWriter(&out, p.said), p.said
 	if err := p.process.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -221,7 +222,10 @@ func (p *provider) tegata(stdin string, args ...string) string {
 	command := exec.Command(filepath.Join(binDir, "tegata"), append(args, "--data-dir", p.dir)...)
 	command.Stdin = strings.NewReader(stdin)
 	var out bytes.Buffer
-	command.Stdout, command.Stderr = &out, p.said
+	command.Stdout, command.Stderr = io.MultiWriter(&out, p.said), p.said
+	if strings.Join(args[:2], " ") == "client add" {
+		command.Stdout = &out // a new secret is its result, this once
+	}
 	if err := command.Run(); err != nil {
 		p.t.Fatalf("tegata %s: %v\n%s", strings.Join(args, " "), err, p.said.text.String())
 	}

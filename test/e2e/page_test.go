@@ -6,6 +6,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,6 +138,40 @@ func TestPagesInABrowser(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A web application may send the browser on to another origin when it has the
+// code. The login page must not be in the way of that.
+func TestLoginReachesAClientThatRedirectsOn(t *testing.T) {
+	p := serve(t, "")
+	who := person.Person{Login: "alice", Password: p.alice(), CAFile: p.ca()}
+	home := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "<!doctype html><title>home</title><p>welcome home")
+	}))
+	defer home.Close()
+	callback := httptest.NewServer(http.RedirectHandler(strings.Replace(home.URL, "127.0.0.1", "localhost", 1)+"/home", http.StatusFound))
+	defer callback.Close()
+	p.tegata("", "client", "add", "web", "--public", "--redirect-uri", callback.URL+"/callback")
+	browser, err := who.Chromium(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := browser.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	query := url.Values{
+		"response_type": {"code"}, "client_id": {"web"}, "redirect_uri": {callback.URL + "/callback"}, "scope": {"openid"},
+		"code_challenge": {oidc.CodeChallenge(oidc.NewCodeVerifier())}, "code_challenge_method": {"S256"},
+	}
+	page, err := browser.LogIn(p.issuer + "/authorize?" + query.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page.Title != "home" {
+		t.Errorf("the browser ended at %s (%s), want the client's home", page.Address, page.Title)
 	}
 }
 
