@@ -20,6 +20,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestMain lets the test binary play tegata, in a process of its own.
 func TestMain(m *testing.M) {
+	// With -race each process would wait a second before it ends.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){
 		"tegata": func() {
 			ctx, stop := exit.OnSignal(context.Background())

@@ -36,13 +36,23 @@ func alone(t *testing.T, attributes *syscall.SysProcAttr) bool {
 	out, err := command.CombinedOutput()
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		t.Skip("no mount namespace for an unprivileged user here; run it as root or allow user namespaces")
+		lacks(t, "a mount namespace: run it as root, or allow user namespaces")
 	case err != nil:
 		t.Errorf("%v:\n%s", err, out)
 	case strings.Contains(string(out), "--- SKIP"):
-		t.Skip(string(out))
+		lacks(t, "what its process says:\n"+string(out))
 	}
 	return false
+}
+
+// lacks ends a test whose part is not here: CI must have everything, and a
+// person reads what to do.
+func lacks(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("this test needs %s", what)
+	}
+	t.Skipf("this test needs %s", what)
 }
 
 // smallDisk runs the test of the caller's name where it can mount.

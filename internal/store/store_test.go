@@ -31,6 +31,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// With -race each process would wait a second before it ends.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	if dir := os.Getenv("STORE_TEST_WRITER"); dir != "" {
 		writeForEver(dir)
 	}
