@@ -20,6 +20,8 @@ func main() {
 	os.Exit(plugin.Main(context.Background(), plugin.Env{
 		Args:    os.Args,
 		Lookup:  os.Getenv,
+		Environ: os.Environ,
+		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Version: version,

@@ -58,6 +58,15 @@ type Authorization struct {
 	// OpenAfter is where the browser goes after success, instead of our page.
 	OpenAfter string
 
+	// Paste, if there is one, waits for the address at which the end user's
+	// browser ended. A browser on another machine does not reach our callback
+	// server; its address bar has the same answer.
+	Paste func(ctx context.Context) (string, error)
+
+	// Complain tells the end user why what they pasted is of no use; they are
+	// asked again.
+	Complain func(error)
+
 	// Visit brings the end user to the address. It must not wait for them;
 	// ctx ends with the login, after which there is nothing to say any more.
 	Visit func(ctx context.Context, address string) error
@@ -68,13 +77,15 @@ type Authorization struct {
 func ReservedParam(name string) bool {
 	return slices.Contains([]string{
 		"client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_mode", "response_type", "state",
+		// Of token requests, in the grants without a browser.
+		"client_assertion", "client_assertion_type", "client_secret", "code", "code_verifier", "device_code", "grant_type", "password", "refresh_token", "username",
 	}, name)
 }
 
 // Outcome is what a login gave.
 type Outcome struct {
 	Tokens oidc.TokenResponse
-	Claims oidc.Claims // of the ID token, verified
+	Claims oidc.Claims // of the ID token, verified; empty if none came and none was needed
 }
 
 // Login asks the end user, in a browser, and returns verified tokens. When it
@@ -127,8 +138,12 @@ func (c *Client) Login(ctx context.Context, a Authorization) (Outcome, error) {
 
 	// 5. The answer, and then, before the browser hears anything, the truth.
 	var arrived callback
+	pasted, stopPasting := a.paste(person, request.state)
+	defer stopPasting()
 	select {
 	case arrived = <-server.arrived:
+	case query := <-pasted:
+		return c.conclude(ctx, m, request, query)
 	case <-person.Done():
 		if ctx.Err() != nil {
 			return Outcome{}, ctx.Err()
@@ -221,14 +236,7 @@ func (c *Client) conclude(ctx context.Context, m oidc.Metadata, r request, query
 	} else if err != nil {
 		return Outcome{}, err
 	}
-	if tokens.IDToken.IsZero() {
-		return Outcome{}, problem(BadAnswer, "the provider answered the login without an ID token")
-	}
-	claims, err := c.Verify(ctx, tokens.IDToken, Expected{Nonce: r.nonce, AccessToken: tokens.AccessToken})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return Outcome{Tokens: tokens, Claims: claims}, nil
+	return c.accept(ctx, tokens, Expected{Nonce: r.nonce})
 }
 
 // sameState compares in equal time, so that nobody can feel their way to it.

@@ -31,12 +31,30 @@ type Browser struct {
 // from here.
 func (b Browser) CanOpen() bool {
 	switch {
-	case b.Command != "" || b.Lookup("BROWSER") != "":
+	case b.Chosen():
 		return true
 	case runtime.GOOS == "darwin" || runtime.GOOS == "windows":
 		return true
 	}
 	return b.Lookup("DISPLAY") != "" || b.Lookup("WAYLAND_DISPLAY") != "" || b.isWSL()
+}
+
+// Chosen reports whether somebody said which browser to start. They know that
+// it will be seen, in a place that looks as if none could be.
+func (b Browser) Chosen() bool { return b.Command != "" || b.Lookup("BROWSER") != "" }
+
+// Installed reports whether there is a program that could be started.
+func (b Browser) Installed() bool {
+	commands, err := b.commands()
+	if err != nil {
+		return false
+	}
+	for _, words := range commands {
+		if _, err := exec.LookPath(words[0]); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Open starts the browser and returns at once: the browser lives on in a

@@ -5,8 +5,13 @@ package login
 
 import (
 	"errors"
+	"os"
 	"strings"
 )
+
+// CommandWords cuts a command line of an end user's into words, without a
+// shell: see splitCommand.
+func CommandWords(line string) ([]string, error) { return splitCommand(line, os.PathSeparator == '/') }
 
 // splitCommand cuts a command line into words as a shell does, without being
 // one: blanks separate, single and double quotes hold together. A backslash

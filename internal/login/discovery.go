@@ -116,6 +116,7 @@ func (c *Client) Discover(ctx context.Context) (oidc.Metadata, error) {
 		{"token_endpoint", m.TokenEndpoint, false},
 		{"jwks_uri", m.JWKSURI, false},
 		{"authorization_endpoint", m.AuthorizationEndpoint, true}, // other grants do without
+		{"device_authorization_endpoint", m.DeviceAuthorizationEndpoint, true},
 	} {
 		switch {
 		case endpoint.address == "" && !endpoint.optional:

@@ -6,6 +6,7 @@ package login
 import (
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Seams for the tests of parsers and pages, which are nobody else's business.
@@ -30,4 +31,13 @@ func FailurePage(language_ string, reason error) string {
 
 func StrangerPage(language_ string) string {
 	return strangerPage(language(language_), http.StatusBadRequest).body
+}
+
+func ReadPasted(text, state string, mayBeCode bool) (url.Values, error) {
+	return readPasted(text, state, mayBeCode)
+}
+
+func ReadDevice(text []byte) (DeviceCode, time.Duration, error) {
+	read, err := readDevice(text)
+	return read.DeviceCode, read.interval, err
 }

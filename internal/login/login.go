@@ -6,10 +6,16 @@
 //
 //	discovery.go   the provider's metadata             OpenID Connect Discovery 1.0
 //	authcode.go    the authorization code grant        RFC 6749, section 4.1, with PKCE (RFC 7636)
+//	keyboard.go    the same without a callback: what the end user pastes
+//	device.go      the device authorization grant      RFC 8628
+//	password.go    the password grant                  RFC 6749, section 4.3
+//	clientcredentials.go  the client's own tokens      RFC 6749, section 4.4
 //	callback.go    the loopback server it ends at      RFC 8252, section 7.3
 //	page.go        what the browser shows at the end
 //	browser.go     how a browser is started
-//	token.go       the token endpoint, client authentication, refresh
+//	token.go       the token endpoint, refresh
+//	clientauth.go  a client's proof of who it is       RFC 7523, RFC 8705
+//	accesstoken.go what is known of an access token
 //	keyset.go      the provider's signing keys
 //	verify.go      what makes an ID token acceptable   OpenID Connect Core 1.0, section 3.1.3.7
 //	transport.go   HTTP: timeouts, trust, limits
@@ -23,6 +29,7 @@
 package login
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -36,6 +43,17 @@ type Client struct {
 	ClientID     oidc.ClientID
 	ClientSecret secret.String // absent for a public client
 	Scopes       oidc.Scopes   // what is asked for; openid is always asked for
+
+	// UseAccessToken says that the access token is what is wanted: an ID token
+	// that comes with it is verified, and need not come.
+	UseAccessToken bool
+
+	// ReadClientSecret, if there is one, fetches the secret when it is needed.
+	ReadClientSecret func(ctx context.Context) (secret.String, error)
+
+	// AssertionKey, if there is one, proves who the client is in the place of
+	// a secret (private_key_jwt).
+	AssertionKey *AssertionKey
 
 	// HTTP is made by [NewHTTPClient].
 	HTTP *http.Client

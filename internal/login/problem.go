@@ -34,6 +34,9 @@ const (
 	SubjectChanged                       // the answer is about another end user
 	PortsBusy                            // no address to listen on
 	NobodyCame                           // the end user did not log in in time
+	NoIDToken                            // the tokens came without an ID token
+	NotOffered                           // the provider does not have the grant
+	CodeExpired                          // nobody entered the device's code in time
 )
 
 // Problem is a failure of a known kind. Its text is one sentence about one

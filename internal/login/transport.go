@@ -39,13 +39,23 @@ type Trust struct {
 
 	InsecureSkipTLSVerify bool
 
+	// Certificate, if there is one, is shown to the provider (RFC 8705).
+	Certificate *tls.Certificate
+
+	// Renegotiation is for providers that ask for a certificate late; TLS 1.3
+	// has nothing of the kind.
+	Renegotiation tls.RenegotiationSupport
+
 	// Headers go to the provider with each request.
 	Headers map[string]string
 }
 
 // NewHTTPClient makes the only way in which this package speaks to a provider.
 func NewHTTPClient(trust Trust) (*http.Client, error) {
-	config := &tls.Config{InsecureSkipVerify: trust.InsecureSkipTLSVerify} //nolint:gosec // asked for by --insecure-skip-tls-verify
+	config := &tls.Config{InsecureSkipVerify: trust.InsecureSkipTLSVerify, Renegotiation: trust.Renegotiation} //nolint:gosec // asked for by --insecure-skip-tls-verify
+	if trust.Certificate != nil {
+		config.Certificates = []tls.Certificate{*trust.Certificate}
+	}
 	if len(trust.Authorities) > 0 {
 		config.RootCAs = x509.NewCertPool()
 		for _, text := range trust.Authorities {
@@ -102,6 +112,7 @@ func (h *headers) CloseIdleConnections() { h.next.CloseIdleConnections() }
 
 // answer is what came back, read to its end.
 type answer struct {
+	from   string // the endpoint, for messages
 	status int
 	header http.Header
 	body   []byte
@@ -123,7 +134,7 @@ func (c *Client) send(r *http.Request) (answer, error) {
 	if len(body) > maxAnswer {
 		return answer{}, problem(BadAnswer, "%s answered with more than %d bytes", r.URL.Host, maxAnswer)
 	}
-	return answer{response.StatusCode, response.Header, body}, nil
+	return answer{r.URL.String(), response.StatusCode, response.Header, body}, nil
 }
 
 // get fetches a JSON document; what names it in messages.

@@ -61,29 +61,37 @@ type Behaviour struct {
 	CodeMethods   []string      // code_challenge_methods_supported; default S256
 	KeepRefresh   bool          // answers a refresh without a new refresh token
 	ExtraClaims   map[string]any
+	Departure     bool // has the endpoints at which a login ends
+
+	Grants // in grants.go
 
 	// Faults.
-	Hang             map[Endpoint]bool   // accepts and never answers
-	HTML             map[Endpoint]bool   // answers with a page
-	Unavailable      map[Endpoint]int    // answers 503 so many times
-	Gone             map[Endpoint]bool   // answers 404
-	SlashIssuer      bool                // calls itself by a name with a slash at the end
-	Nonce            string              // this nonce instead of the client's
-	Audience         oidc.Audience       // this audience instead of the client
-	AuthorizedParty  oidc.ClientID       // this azp
-	TokenIssuer      oidc.Issuer         // this iss in ID tokens
-	ResponseIssuer   string              // this iss in authorization responses; "-" for none
-	Skew             time.Duration       // how far its clock is ahead
-	NoExpiry         bool                // ID tokens without exp
-	FractionalExpiry bool                // exp with a fraction
-	WrongTokenHash   bool                // at_hash of another access token
-	NoIDToken        bool                // answers a code without an ID token
-	NoIDOnRefresh    bool                // answers a refresh without an ID token
-	ForeignKey       bool                // signs with a key that it does not publish
-	Refusal          oidc.ErrorCode      // answers authorization requests with this error
-	TokenRefusal     oidc.ErrorCode      // answers token requests with this error
-	OnToken          func(url.Values)    // looks at each token request
-	OnAuthorize      func(*http.Request) // looks at each authorization request
+	Hang             map[Endpoint]bool // accepts and never answers
+	HTML             map[Endpoint]bool // answers with a page
+	Unavailable      map[Endpoint]int  // answers 503 so many times
+	Gone             map[Endpoint]bool // answers 404
+	SlashIssuer      bool              // calls itself by a name with a slash at the end
+	Nonce            string            // this nonce instead of the client's
+	Audience         oidc.Audience     // this audience instead of the client
+	AuthorizedParty  oidc.ClientID     // this azp
+	TokenIssuer      oidc.Issuer       // this iss in ID tokens
+	ResponseIssuer   string            // this iss in authorization responses; "-" for none
+	Skew             time.Duration     // how far its clock is ahead
+	NoExpiry         bool              // ID tokens without exp
+	FractionalExpiry bool              // exp with a fraction
+	WrongTokenHash   bool              // at_hash of another access token
+	NoIDToken        bool              // answers a code without an ID token
+	NoIDOnRefresh    bool              // answers a refresh without an ID token
+	ForeignKey       bool              // signs with a key that it does not publish
+	Refusal          oidc.ErrorCode    // answers authorization requests with this error
+	TokenRefusal     oidc.ErrorCode    // answers token requests with this error
+
+	RevocationRefusal oidc.ErrorCode // answers revocation requests with this error
+	PlainDeparture    bool           // says that the endpoints at which a login ends have no https
+
+	OnToken     func(url.Values)    // looks at each token request
+	OnAuthorize func(*http.Request) // looks at each authorization request
+	OnDevice    func(url.Values)    // looks at each device authorization request
 }
 
 // Provider is a running provider.
@@ -101,6 +109,7 @@ type Provider struct {
 	key       jose.JSONWebKey
 	signs     jose.SignatureAlgorithm
 	codes     map[string]code
+	devices   map[string]*device
 	families  map[string]*family // by each refresh token that was ever issued
 	moved     string             // a prefix of all endpoints but discovery
 	issued    []string           // all secrets that it gave out
@@ -126,14 +135,16 @@ func New(t testing.TB) *Provider {
 		ClientID:  "kubernetes",
 		counts:    map[Endpoint]int{},
 		codes:     map[string]code{},
+		devices:   map[string]*device{},
 		families:  map[string]*family{},
-		behaviour: Behaviour{Subject: "alice", Lifetime: time.Hour, RefreshTokens: true, CodeMethods: []string{oidc.ChallengeS256}},
+		behaviour: Behaviour{Subject: "alice", Lifetime: time.Hour, RefreshTokens: true, CodeMethods: []string{oidc.ChallengeS256}, Grants: newGrants()},
 		closing:   make(chan struct{}),
 	}
 	p.RotateKey(jose.ES256)
 	p.server = httptest.NewUnstartedServer(p)
 	// A client that does not trust us is what some tests are about.
 	p.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	p.server.StartTLS()
 	p.Issuer = oidc.Issuer(p.server.URL)
 	p.caFile = filepath.Join(t.TempDir(), "ca.crt")
@@ -265,6 +276,10 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.moved + "/jwks":                   JWKS,
 		p.moved + "/authorize":              Authorization,
 		p.moved + "/token":                  Token,
+		p.moved + "/device/begin":           DeviceAuthorization,
+		p.moved + "/device":                 DevicePage,
+		p.moved + "/revoke":                 Revocation,
+		p.moved + "/logout":                 EndSession,
 	}
 	endpoint, ok := endpoints[r.URL.Path]
 	if !ok {
@@ -286,6 +301,9 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		case <-p.closing:
 		}
+		// A return would be an answer, for which a client that is about to go
+		// may still have an ear.
+		panic(http.ErrAbortHandler)
 	case b.HTML[endpoint]:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Write([]byte("<!DOCTYPE html><title>Welcome</title>")) //nolint:errcheck // a test's peer
@@ -304,6 +322,16 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.authorize(w, r, b)
 	case endpoint == Token:
 		p.token(w, r, b)
+	case endpoint == DeviceAuthorization && !b.NoDevice:
+		p.beginDevice(w, r, b)
+	case endpoint == DevicePage && !b.NoDevice:
+		p.devicePage(w, r)
+	case endpoint == DeviceAuthorization, endpoint == DevicePage:
+		http.NotFound(w, r)
+	case endpoint == Revocation:
+		p.revoke(w, r, b)
+	case endpoint == EndSession:
+		answer(w, http.StatusOK, "You are logged out.")
 	}
 }
 
@@ -315,7 +343,7 @@ func (p *Provider) discovery(w http.ResponseWriter, b Behaviour) {
 	if b.SlashIssuer {
 		issuer += "/"
 	}
-	answer(w, http.StatusOK, oidc.Metadata{
+	metadata := oidc.Metadata{
 		Issuer:                            issuer,
 		AuthorizationEndpoint:             base + "/authorize",
 		TokenEndpoint:                     base + "/token",
@@ -325,7 +353,18 @@ func (p *Provider) discovery(w http.ResponseWriter, b Behaviour) {
 		IDTokenSigningAlgValuesSupported:  []string{"RS256", "ES256"},
 		CodeChallengeMethodsSupported:     b.CodeMethods,
 		AuthorizationResponseIssSupported: true,
-	})
+	}
+	if !b.NoDevice {
+		metadata.DeviceAuthorizationEndpoint = base + "/device/begin"
+	}
+	if b.Departure {
+		metadata.RevocationEndpoint, metadata.EndSessionEndpoint = base+"/revoke", base+"/logout"
+		if b.PlainDeparture {
+			plain := "http" + strings.TrimPrefix(base, "https")
+			metadata.RevocationEndpoint, metadata.EndSessionEndpoint = plain+"/revoke", plain+"/logout"
+		}
+	}
+	answer(w, http.StatusOK, metadata)
 }
 
 // authorize logs in whoever comes, and sends them back (RFC 6749, section 4.1.2).
@@ -335,7 +374,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request, b Behaviour
 	}
 	query := r.URL.Query()
 	back, err := url.Parse(query.Get("redirect_uri"))
-	if err != nil || back.Host == "" || query.Get("client_id") != string(p.ClientID) {
+	shown := query.Get("redirect_uri") == "urn:ietf:wg:oauth:2.0:oob"
+	if err != nil || back.Host == "" && !shown || query.Get("client_id") != string(p.ClientID) {
 		http.Error(w, "unknown client or redirect URI", http.StatusBadRequest)
 		return
 	}
@@ -357,6 +397,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request, b Behaviour
 		p.codes[text] = code{query.Get("redirect_uri"), query.Get("code_challenge"), query.Get("nonce"), b.Subject}
 		p.mu.Unlock()
 		response.Set("code", text)
+	}
+	if shown {
+		showCode(w, response)
+		return
 	}
 	back.RawQuery = response.Encode()
 	http.Redirect(w, r, back.String(), http.StatusFound)
@@ -405,6 +449,12 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, b Behaviour) {
 		}
 		f.subject = b.Subject
 		p.respond(w, b, f, "", b.NoIDOnRefresh)
+	case oidc.GrantDeviceCode:
+		p.redeemDevice(w, r, b)
+	case oidc.GrantPassword:
+		p.redeemPassword(w, r, b)
+	case oidc.GrantClientCredentials:
+		p.redeemClient(w, b)
 	default:
 		refuse(w, http.StatusBadRequest, oidc.UnsupportedGrantType)
 	}
@@ -414,6 +464,10 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, b Behaviour) {
 func (p *Provider) knows(r *http.Request, b Behaviour) bool {
 	id, given, basic := r.BasicAuth()
 	switch {
+	case b.AssertionKey != nil:
+		return p.proves(r, b)
+	case b.Certificate != nil:
+		return p.shows(r, b)
 	case b.Secret == "":
 		return !basic && r.PostForm.Get("client_id") == string(p.ClientID)
 	case basic:
@@ -427,6 +481,9 @@ func (p *Provider) knows(r *http.Request, b Behaviour) bool {
 // respond writes a token response. The caller holds p.mu.
 func (p *Provider) respond(w http.ResponseWriter, b Behaviour, f *family, nonce string, withoutIDToken bool) {
 	response := oidc.TokenResponse{AccessToken: secret.New(rand.Text()), TokenType: "Bearer", ExpiresIn: b.Lifetime}
+	if b.NoExpiresIn {
+		response.ExpiresIn = 0
+	}
 	p.issued = append(p.issued, response.AccessToken.Reveal())
 	if b.RefreshTokens && (f.current == "" || !b.KeepRefresh) {
 		f.current = rand.Text()

@@ -10,3 +10,39 @@ func ParseLists(args []string) (scopes []string, headers map[string]string, err 
 	err = flags.define().Parse(args)
 	return flags.extraScopes, flags.headers, err
 }
+
+// Setting is one line of a configuration file.
+type Setting struct {
+	Number      int
+	Name, Value string
+}
+
+func ParseConfig(text string) ([]Setting, error) {
+	lines, err := parseConfig(text)
+	var settings []Setting
+	for _, line := range lines {
+		settings = append(settings, Setting{line.number, line.name, line.value})
+	}
+	return settings, err
+}
+
+// LogFlags are the names of the peer's log flags.
+func LogFlags() []string { return logFlags[:] }
+
+// Place is a place, for the table of choices.
+type Place struct{ Desktop, Display, Terminal, Answers, SkipBrowser, Username, Password bool }
+
+// Choose is the choice of the grant.
+func Choose(p Place, asked string, offersDevice func() (bool, error)) (string, error) {
+	chosen, err := place{p.Desktop, p.Display, p.Terminal, p.Answers, p.SkipBrowser, p.Username, p.Password}.choose(grant(asked), offersDevice)
+	return string(chosen), err
+}
+
+// EncodeQR is the QR code of a text; size 0 if it is too long.
+func EncodeQR(text string) (size int, black func(x, y int) bool) {
+	m := encodeQR([]byte(text))
+	if m == nil {
+		return 0, nil
+	}
+	return m.size, func(x, y int) bool { return m.black[y][x] }
+}

@@ -12,13 +12,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/login"
 	"github.com/tegata/tegata/internal/oidc"
-	"github.com/tegata/tegata/internal/secret"
 	"github.com/tegata/tegata/internal/tokencache"
 )
 
@@ -57,7 +57,10 @@ type getTokenFlags struct {
 	username      string
 	passwordGiven string
 
-	help bool
+	clientAuth clientAuthFlags
+
+	config string
+	help   bool
 }
 
 // define declares the flags, in the order in which help shows them.
@@ -68,9 +71,14 @@ func (f *getTokenFlags) define() *pflag.FlagSet {
 	set.StringVar(&f.issuer, "oidc-issuer-url", "", "issuer `URL` of the provider (required)")
 	set.StringVar(&f.clientID, "oidc-client-id", "", "`ID` of this client at the provider (required)")
 	set.StringVar(&f.clientSecret, "oidc-client-secret", "", "`secret` of this client, if it has one")
-	set.StringVar(&f.redirectURL, "oidc-redirect-url", "", "`URL` that the provider sends the browser to (default http://localhost:PORT)")
+	set.StringVar(&f.clientAuth.secretFile, "oidc-client-secret-file", "", "`file` whose first line is that secret")
+	set.StringVar(&f.clientAuth.secretCommand, "oidc-client-secret-command", "", "`command` that prints that secret")
+	set.StringVar(&f.clientAuth.assertionKey, "oidc-client-assertion-key", "", "key `file` that proves who this client is (private_key_jwt)")
+	set.StringVar(&f.clientAuth.certificate, "oidc-client-certificate", "", "certificate `file` that proves who this client is (mTLS)")
+	set.StringVar(&f.clientAuth.key, "oidc-client-key", "", "key `file` of that certificate")
+	set.StringVar(&f.redirectURL, "oidc-redirect-url", "", "`URL` that the provider sends the browser to (default http://localhost:PORT, with authcode-keyboard urn:ietf:wg:oauth:2.0:oob)")
 	set.Var(&commaList{values: &f.extraScopes}, "oidc-extra-scope", "`scopes` to ask for beside openid")
-	set.BoolVar(&f.accessToken, "oidc-use-access-token", false, "use the access token instead of the ID token (not built yet)")
+	set.BoolVar(&f.accessToken, "oidc-use-access-token", false, "use the access token instead of the ID token")
 	set.Var(&pairMap{&f.headers}, "oidc-request-header", "headers, `name=value`, for each request to the provider")
 	set.BoolVar(&f.forceRefresh, "force-refresh", false, "renew the tokens even if they are still valid")
 
@@ -80,13 +88,13 @@ func (f *getTokenFlags) define() *pflag.FlagSet {
 	set.StringArrayVar(&f.authorities, "certificate-authority", nil, "`file` of the authority that signed the provider's certificate; replaces those of the system")
 	set.StringArrayVar(&f.authorityData, "certificate-authority-data", nil, "the same as base64 of the file's `content`")
 	set.BoolVar(&f.insecure, "insecure-skip-tls-verify", false, "do not check the provider's certificate: anybody may then read your tokens")
-	set.BoolVar(&f.renegotiateOnce, "tls-renegotiation-once", false, "let the provider renegotiate TLS once (not built yet)")
-	set.BoolVar(&f.renegotiateFree, "tls-renegotiation-freely", false, "let the provider renegotiate TLS (not built yet)")
+	set.BoolVar(&f.renegotiateOnce, "tls-renegotiation-once", false, "let the provider renegotiate TLS once")
+	set.BoolVar(&f.renegotiateFree, "tls-renegotiation-freely", false, "let the provider renegotiate TLS")
 
 	set.StringVar(&f.pkce, "oidc-pkce-method", "auto", "PKCE `method`: auto, S256, no")
 	set.BoolVar(&f.usePKCE, "oidc-use-pkce", false, "")
 
-	set.StringVar(&f.grantType, "grant-type", "auto", "`grant` to use: auto, authcode (others are not built yet)")
+	set.StringVar(&f.grantType, "grant-type", "auto", "`grant` to use: auto, authcode, authcode-keyboard, device-code, password, client-credentials")
 	f.listen = []string{"127.0.0.1:8000", "127.0.0.1:18000"}
 	set.Var(&commaList{values: &f.listen}, "listen-address", "`addresses` for the browser's answer, tried in order")
 	set.BoolVar(&f.skipBrowser, "skip-open-browser", false, "print the address instead of starting a browser")
@@ -95,32 +103,28 @@ func (f *getTokenFlags) define() *pflag.FlagSet {
 	set.StringVar(&f.serverCert, "local-server-cert", "", "certificate `file` that makes the browser's answer come over https")
 	set.StringVar(&f.serverKey, "local-server-key", "", "key `file` of that certificate")
 	set.StringVar(&f.openAfter, "open-url-after-authentication", "", "`URL` that the browser shows after the login")
-	set.Var(&pairMap{&f.extraParams}, "oidc-auth-request-extra-params", "parameters, `name=value`, for the authorization request")
-	set.StringVar(&f.username, "username", "", "`name` for the password grant (not built yet)")
-	set.StringVar(&f.passwordGiven, "password", "", "`password` for the password grant (not built yet)")
+	set.Var(&pairMap{&f.extraParams}, "oidc-auth-request-extra-params", "parameters, `name=value`, for the authorization request, or the token request where there is none")
+	set.StringVar(&f.username, "username", "", "`name` for the password grant, which --grant-type=auto then uses")
+	set.StringVar(&f.passwordGiven, "password", "", "`password` for the password grant; better typed than given")
+	defineConfig(set, &f.config)
 	set.BoolVarP(&f.help, "help", "h", false, "show this text")
 	set.Lookup("oidc-use-pkce").Hidden = true // the old way to say --oidc-pkce-method=S256
 	return set
 }
 
-// logFlags are the peer's, from its logging library.
-var logFlags = [...]string{
-	"v", "vmodule", "logtostderr", "alsologtostderr", "alsologtostderrthreshold", "stderrthreshold", "log_dir", "log_file",
-	"log_file_max_size", "log_backtrace_at", "one_output", "skip_headers", "skip_log_headers", "add_dir_header", "legacy_stderr_threshold_behavior",
-}
-
-// parse reads the arguments of a command into a set of flags.
-func parse(set *pflag.FlagSet, args []string) error {
+// parse reads the arguments of a command into a set of flags, and what they
+// leave open from the environment and the configuration file.
+func parse(env *Env, set *pflag.FlagSet, args []string) error {
 	more := "kubectl-oidc_login " + set.Name() + " --help shows its flags"
+	if mentionsLog(args) {
+		defineLog(set)
+	}
 	err := set.Parse(args)
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		name := unknown.GetSpecifiedName()
 		dashes := "--"
 		if unknown.GetSpecifiedShortnames() != "" {
 			dashes = "-"
-		}
-		if slices.Contains(logFlags[:], name) {
-			return notBuilt(dashes + name)
 		}
 		var names []string
 		set.VisitAll(func(flag *pflag.Flag) {
@@ -136,6 +140,10 @@ func parse(set *pflag.FlagSet, args []string) error {
 	if set.NArg() > 0 {
 		return exit.Misuse(more, "%s takes no argument, but got %q", set.Name(), set.Arg(0))
 	}
+	if err := fill(env, set); err != nil {
+		return err
+	}
+	env.trace = newTrace(*env, set)
 	return nil
 }
 
@@ -151,16 +159,6 @@ func (f *getTokenFlags) check() error {
 		return exit.Misuse("it is the URL in the provider's metadata, for instance --oidc-issuer-url=https://id.example.com", "--oidc-issuer-url is missing")
 	case f.clientID == "":
 		return exit.Misuse("it is the name under which the provider knows kubectl, for instance --oidc-client-id=kubernetes", "--oidc-client-id is missing")
-	case f.accessToken:
-		return notBuilt("--oidc-use-access-token")
-	case f.renegotiateOnce:
-		return notBuilt("--tls-renegotiation-once")
-	case f.renegotiateFree:
-		return notBuilt("--tls-renegotiation-freely")
-	case f.username != "":
-		return notBuilt("--username")
-	case f.passwordGiven != "":
-		return notBuilt("--password")
 	case (f.serverCert == "") != (f.serverKey == ""):
 		return exit.Misuse("", "--local-server-cert and --local-server-key go together")
 	case f.timeout <= 0:
@@ -180,10 +178,8 @@ func (f *getTokenFlags) check() error {
 	default:
 		return exit.Misuse("it is one of disk, keyring, none", "there is no --token-cache-storage=%s", f.cacheStorage)
 	}
-	switch f.grantType {
-	case "auto", "authcode":
-	case "authcode-keyboard", "password", "device-code", "client-credentials":
-		return notBuilt("--grant-type=" + f.grantType)
+	switch grant(f.grantType) {
+	case grantAuto, grantAuthcode, grantKeyboard, grantPassword, grantDevice, grantClientCredentials:
 	default:
 		return exit.Misuse("it is one of auto, authcode, authcode-keyboard, password, device-code, client-credentials", "there is no --grant-type=%s", f.grantType)
 	}
@@ -191,6 +187,9 @@ func (f *getTokenFlags) check() error {
 	case login.PKCEAuto, login.PKCEOff, login.PKCES256:
 	default:
 		return exit.Misuse("it is one of auto, S256, no", "there is no --oidc-pkce-method=%s", f.pkce)
+	}
+	if err := f.checkClientAuth(); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.extraParams)) {
 		if login.ReservedParam(name) {
@@ -202,7 +201,7 @@ func (f *getTokenFlags) check() error {
 		{"--oidc-redirect-url", f.redirectURL},
 		{"--open-url-after-authentication", f.openAfter},
 	} {
-		if address.value == "" {
+		if address.value == "" || address.value == login.OutOfBand && grant(f.grantType) == grantKeyboard {
 			continue
 		}
 		if u, err := url.Parse(address.value); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -239,6 +238,10 @@ type request struct {
 	key      tokencache.Key
 	cache    tokencache.Cache
 
+	// ahead is how much longer than for kubectl the tokens must be good: a
+	// person asks for them ahead of time.
+	ahead time.Duration
+
 	// noCache says why nothing can be kept although it was asked for.
 	noCache error
 }
@@ -259,7 +262,12 @@ func (f *getTokenFlags) request(lookup func(string) string) (request, error) {
 			InsecureSkipTLSVerify:  f.insecure,
 			RequestHeaders:         f.headers,
 			AuthRequestExtraParams: f.extraParams,
+			AccessToken:            f.accessToken,
+			Client:                 grant(f.grantType) == grantClientCredentials,
 		},
+	}
+	if g := grant(f.grantType); g == grantAuto || g == grantPassword {
+		r.identity.Username = f.username
 	}
 	if r.key, err = r.identity.Key(); err != nil {
 		return request{}, exit.Misuse("", "reading --certificate-authority: %w", err)
@@ -279,23 +287,29 @@ func (f *getTokenFlags) request(lookup func(string) string) (request, error) {
 
 // client is the protocol's view of the request.
 func (r request) client(env Env) (*login.Client, error) {
-	transport, err := login.NewHTTPClient(login.Trust{
+	trust := login.Trust{
 		Authorities:           r.identity.Authorities,
 		InsecureSkipTLSVerify: r.identity.InsecureSkipTLSVerify,
 		Headers:               r.identity.RequestHeaders,
-	})
+	}
+	if err := r.flags.applyCertificate(&trust, env.Lookup); err != nil {
+		return nil, err
+	}
+	transport, err := login.NewHTTPClient(trust)
 	if err != nil {
 		return nil, exit.Misuse("", "reading --certificate-authority: %w", err)
 	}
-	return &login.Client{
-		Issuer:       r.identity.Issuer,
-		ClientID:     r.identity.ClientID,
-		ClientSecret: secret.New(r.flags.clientSecret),
-		Scopes:       r.identity.Scopes,
-		HTTP:         transport,
-		Notebook:     tokencache.ProviderFile{Cache: r.cache, Key: r.key},
-		Now:          env.Now,
-	}, nil
+	transport.Transport = env.trace.transport(transport.Transport)
+	client := &login.Client{
+		Issuer:         r.identity.Issuer,
+		ClientID:       r.identity.ClientID,
+		Scopes:         r.identity.Scopes,
+		UseAccessToken: r.flags.accessToken,
+		HTTP:           transport,
+		Notebook:       tokencache.ProviderFile{Cache: r.cache, Key: r.key},
+		Now:            env.Now,
+	}
+	return client, r.flags.applyClientAuth(client, env)
 }
 
 // commandLine is the command to type to log in, without the secret.
@@ -309,13 +323,21 @@ func commandLine(args []string) string {
 		case word == "--oidc-client-secret", word == "--password":
 			words = append(words, word+"=…")
 			i++
-		case i > 0 && strings.ContainsAny(word, " '\"$&;|<>()*?[]#~`\\\t\n"):
-			words = append(words, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+		case i > 0:
+			words = append(words, quoted(word))
 		default:
 			words = append(words, word)
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// quoted is a word as a shell reads it back.
+func quoted(word string) string {
+	if strings.ContainsAny(word, " '\"$&;|<>()*?[]#~`\\\t\n") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 // pkceMethod joins the flag and its older form.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/tegata/tegata/internal/execcredential"
 	"github.com/tegata/tegata/internal/exit"
-	"github.com/tegata/tegata/internal/secret"
 	"github.com/tegata/tegata/internal/tokencache"
 )
 
@@ -29,11 +28,11 @@ func getToken(ctx context.Context, env Env, args []string) error {
 
 	// 2. What is asked.
 	var flags getTokenFlags
-	if err := parse(flags.define(), args); err != nil {
+	if err := parse(&env, flags.define(), args); err != nil {
 		return err
 	}
 	if flags.help {
-		return getTokenHelp(env)
+		return commandHelp(env, "get-token")
 	}
 	if err := flags.check(); err != nil {
 		return err
@@ -49,19 +48,37 @@ func getToken(ctx context.Context, env Env, args []string) error {
 		if err != nil && !errors.Is(err, tokencache.ErrAbsent) && r.noCache == nil {
 			r.noCache = err
 		}
+		env.trace.step("cache: %s", keptFor(tokens, err, flags.forceRefresh))
 		if tokens, err = renew(ctx, env, r); err != nil {
 			return err
 		}
+	} else {
+		env.trace.step("cache: the ID token is good until %s", clock(tokens.Expiry))
 	}
 
 	// 4. What kubectl gets.
 	return execcredential.Write(env.Stdout, asked.APIVersion, execcredential.Credential{
-		Token:  tokens.IDToken,
+		Token:  tokens.Bearer(),
 		Expiry: tokens.Expiry,
 	})
 }
 
 // usable reports whether the ID token may be handed out.
 func usable(tokens tokencache.Tokens, now time.Time) bool {
-	return tokens.IDToken != secret.String{} && now.Add(minimumValidity).Before(tokens.Expiry)
+	return !tokens.Bearer().IsZero() && now.Add(minimumValidity).Before(tokens.Expiry)
+}
+
+// keptFor says, for a trace, why what is kept is not handed out.
+func keptFor(tokens tokencache.Tokens, err error, force bool) string {
+	switch {
+	case errors.Is(err, tokencache.ErrAbsent):
+		return "nothing is kept for these flags"
+	case err != nil:
+		return err.Error()
+	case force:
+		return "what is kept is not used, as --force-refresh says"
+	case tokens.IDToken.IsZero():
+		return "there is no ID token, but a refresh token"
+	}
+	return "the ID token ends at " + clock(tokens.Expiry)
 }

@@ -5,8 +5,7 @@ package plugin
 
 import (
 	"fmt"
-
-	"github.com/spf13/pflag"
+	"strings"
 
 	"github.com/tegata/tegata/internal/exit"
 )
@@ -17,20 +16,16 @@ func help(env Env, args []string) error {
 		return exit.Misuse("kubectl-oidc_login help shows the commands", "help takes one command")
 	}
 	if len(args) == 1 {
-		switch args[0] {
-		case "get-token":
-			return getTokenHelp(env)
-		case "version":
-			return version(env, []string{"--help"})
-		}
-		return exit.Misuse(nearest(args[0], []string{"get-token", "version"}, "the command ", "kubectl-oidc_login help shows the commands"), "there is no command %q", args[0])
+		return commandHelp(env, args[0])
+	}
+	var list strings.Builder
+	for _, c := range commands() {
+		fmt.Fprintf(&list, "  %-11s %s\n", c.name, c.summary)
 	}
 	_, err := fmt.Fprint(env.Stdout, `kubectl-oidc_login obtains an ID token from an OpenID Provider for kubectl, and keeps it.
 
 Commands:
-  get-token   print a credential for kubectl; log in if need be
-  version     print the version
-  help        explain a command: kubectl-oidc_login help get-token
+`+list.String()+`  help        explain a command: kubectl-oidc_login help get-token
 
 Example, in a kubeconfig:
   users:
@@ -45,15 +40,28 @@ Example, in a kubeconfig:
         - --oidc-client-id=kubernetes
         interactiveMode: IfAvailable
 
+Each flag is also an environment variable: --oidc-issuer-url is OIDC_LOGIN_OIDC_ISSUER_URL.
+-v=1 tells what is done.
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 `)
 	return err
 }
 
-func getTokenHelp(env Env) error {
-	var flags getTokenFlags
-	_, err := fmt.Fprint(env.Stdout, `Print a credential for kubectl: from the cache while it is valid, else by
-refreshing it, else by asking a person to log in with a browser.
+// commandHelp explains one command.
+func commandHelp(env Env, name string) error {
+	for _, c := range commands() {
+		if c.name == name {
+			_, err := fmt.Fprint(env.Stdout, c.about+"\nFlags:\n"+c.flags().FlagUsagesWrapped(100))
+			return err
+		}
+	}
+	return exit.Misuse(nearest(name, commandNames(), "the command ", "kubectl-oidc_login help shows the commands"), "there is no command %q", name)
+}
+
+const getTokenAbout = `Print a credential for kubectl: from the cache while it is valid, else by
+refreshing it, else by asking a person to log in: with a browser, or in
+whichever way fits the place.
 
 Usage:
   kubectl-oidc_login get-token --oidc-issuer-url=URL --oidc-client-id=ID [flags]
@@ -70,13 +78,90 @@ Examples:
   kubectl-oidc_login get-token --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
     --browser-command='firefox -P work %s'
 
-Flags:
-`+flags.define().FlagUsagesWrapped(100))
-	return err
-}
+  # A code to enter on another device.
+  kubectl-oidc_login get-token --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
+    --grant-type=device-code
 
-func versionHelp(env Env, set *pflag.FlagSet) error {
-	_, err := fmt.Fprint(env.Stdout, `Print the version, the version of Go and the system it was built for.
+  # A machine without a person, whose API server takes access tokens.
+  kubectl-oidc_login get-token --oidc-issuer-url=https://id.example.com --oidc-client-id=robot \
+    --grant-type=client-credentials --oidc-client-secret-file=/etc/robot/secret --oidc-use-access-token
+`
+
+const loginAbout = `Log in ahead of time: what get-token would do when kubectl asks, with the same
+flags. Tokens that are good for five minutes more are left as they are. It
+prints who is logged in until when, and no credential.
+
+Usage:
+  kubectl-oidc_login login --oidc-issuer-url=URL --oidc-client-id=ID [flags]
+
+Examples:
+  kubectl-oidc_login login --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes
+
+  # In the morning: a new token whatever the old one is worth.
+  kubectl-oidc_login login --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes --force-refresh
+`
+
+const statusAbout = `Show who is logged in: the person, the issuer and client, the groups in the ID
+token, until when it is valid, whether it can be refreshed without a person,
+and the file it is kept in. No token is shown, and nobody is asked.
+
+Usage:
+  kubectl-oidc_login status [flags]
+
+Examples:
+  kubectl-oidc_login status
+  kubectl-oidc_login status --oidc-issuer-url=https://id.example.com --output=json
+`
+
+const logoutAbout = `Log out: revoke the refresh token at the provider, open the page that ends the
+session there, and remove the tokens from this machine. The flags that reach
+the provider are those of get-token; the others are accepted, and mean nothing
+here.
+
+The tokens are removed even if the provider cannot be reached; a warning and
+exit code 1 then say that the refresh token was not revoked.
+
+Usage:
+  kubectl-oidc_login logout --oidc-issuer-url=URL [--oidc-client-id=ID] [flags]
+  kubectl-oidc_login logout --all [flags]
+
+Examples:
+  kubectl-oidc_login logout --oidc-issuer-url=https://id.example.com
+  kubectl-oidc_login logout --all --skip-open-browser
+`
+
+const cleanAbout = `Remove what is kept on this machine: tokens, locks, notes about providers. Files
+that are not ours stay, and so does a login that is under way. Nothing is
+revoked: logout does that.
+
+Usage:
+  kubectl-oidc_login clean [flags]
+
+Examples:
+  kubectl-oidc_login clean --dry-run
+  kubectl-oidc_login clean
+`
+
+const completionAbout = `Print what a shell needs to complete commands and flags.
+
+Usage:
+  kubectl-oidc_login completion bash|zsh|fish|powershell
+
+Examples:
+  # bash, in ~/.bashrc
+  source <(kubectl-oidc_login completion bash)
+
+  # zsh, in ~/.zshrc, after compinit
+  source <(kubectl-oidc_login completion zsh)
+
+  # fish
+  kubectl-oidc_login completion fish > ~/.config/fish/completions/kubectl-oidc_login.fish
+
+  # PowerShell, in the profile
+  kubectl-oidc_login completion powershell | Out-String | Invoke-Expression
+`
+
+const versionAbout = `Print the version, the version of Go and the system it was built for.
 
 Usage:
   kubectl-oidc_login version [flags]
@@ -84,8 +169,4 @@ Usage:
 Examples:
   kubectl-oidc_login version
   kubectl-oidc_login version --output=json
-
-Flags:
-`+set.FlagUsagesWrapped(100))
-	return err
-}
+`

@@ -23,12 +23,16 @@ func run(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
+// helped are the commands that have a help of their own, in the order of the
+// reference.
+var helped = []string{"get-token", "login", "status", "logout", "clean", "completion", "version"}
+
 func TestHelp(t *testing.T) {
-	for name, ways := range map[string][][]string{
-		"help":      {{"help"}, {"--help"}, {"-h"}},
-		"get-token": {{"get-token", "--help"}, {"get-token", "-h"}, {"help", "get-token"}},
-		"version":   {{"version", "--help"}, {"help", "version"}},
-	} {
+	pages := map[string][][]string{"help": {{"help"}, {"--help"}, {"-h"}}}
+	for _, name := range helped {
+		pages[name] = [][]string{{name, "--help"}, {name, "-h"}, {"help", name}}
+	}
+	for name, ways := range pages {
 		path := filepath.Join("testdata", "help", name+".txt")
 		for _, args := range ways {
 			code, got, stderr := run(args...)
@@ -65,12 +69,43 @@ func TestFlagsAreThePeers(t *testing.T) {
 			t.Errorf("help does not show --%s", flag)
 		}
 	}
-	for _, flag := range []string{
-		"v", "vmodule", "logtostderr", "alsologtostderr", "alsologtostderrthreshold", "stderrthreshold", "log_dir", "log_file", "log_file_max_size",
-		"log_backtrace_at", "one_output", "skip_headers", "skip_log_headers", "add_dir_header", "legacy_stderr_threshold_behavior",
-	} {
-		if code, _, stderr := run("get-token", "--"+flag+"=1"); code != 2 || stderr != "error: --"+flag+" is not built yet in this version\n" {
-			t.Errorf("--%s: got exit code %d and %q", flag, code, stderr)
+	if code, _, stderr := run("get-token", "--oidc-use-pkce", "--help"); code != 0 {
+		t.Errorf("--oidc-use-pkce: got exit code %d and %q", code, stderr)
+	}
+}
+
+// The peer's library brings these to each command, with these values.
+func TestLogFlagsAreThePeers(t *testing.T) {
+	values := map[string][]string{
+		"v": {"1", "9", "0"}, "vmodule": {"client=2,server*=3"}, "logtostderr": {"true", "false", ""}, "alsologtostderr": {"true", "false", ""},
+		"alsologtostderrthreshold": {"INFO", "2"}, "stderrthreshold": {"ERROR", "0"}, "log_dir": {"/tmp"}, "log_file": {"x.log"},
+		"log_file_max_size": {"1800"}, "log_backtrace_at": {"file.go:234"}, "one_output": {"true", ""}, "skip_headers": {"true", ""},
+		"skip_log_headers": {"true", ""}, "add_dir_header": {"true", ""}, "legacy_stderr_threshold_behavior": {"true", ""},
+	}
+	if len(values) != len(plugin.LogFlags()) {
+		t.Errorf("the peer has %d flags, we have %d", len(values), len(plugin.LogFlags()))
+	}
+	for _, command := range []string{"get-token", "login", "status", "logout", "clean", "completion", "version"} {
+		for _, flag := range plugin.LogFlags() {
+			for _, value := range values[flag] {
+				word := "--" + flag
+				if value != "" {
+					word += "=" + value
+				}
+				if code, stdout, stderr := run(command, word, "--help"); code != 0 || strings.Contains(stdout, "--"+flag) {
+					t.Errorf("%s %s: got exit code %d and %q, or it is in the help", command, word, code, stderr)
+				}
+			}
+		}
+		for _, args := range [][]string{{"-v", "1"}, {"-v1"}, {"-v=1"}, {"-hv1"}} {
+			if code, _, stderr := run(append(append([]string{command}, args...), "--help")...); code != 0 {
+				t.Errorf("%s %q: got exit code %d and %q", command, args, code, stderr)
+			}
+		}
+		for _, word := range []string{"-v=loud", "--logtostderr=perhaps", "--log_file_max_size=-1"} {
+			if code, _, _ := run(command, word); code != 2 {
+				t.Errorf("%s %s: got exit code %d, want 2", command, word, code)
+			}
 		}
 	}
 }

@@ -48,6 +48,12 @@ func adviseProblem(kind login.Kind, r request) string {
 		return "run the command again to log in, and look at who is logged in in the browser"
 	case login.PortsBusy:
 		return "--listen-address=127.0.0.1:PORT names another one; the provider must know its redirect URL"
+	case login.NoIDToken:
+		return "is openid among the scopes that the client " + r.flags.clientID + " may ask for?"
+	case login.NotOffered:
+		return "--grant-type=authcode uses a browser here, --grant-type=authcode-keyboard one on another machine"
+	case login.CodeExpired:
+		return "run the command again, and enter the new code"
 	case login.NobodyCame:
 		return "run the command again; --authentication-timeout-sec gives more time"
 	}

@@ -5,6 +5,7 @@ package plugin_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -50,7 +51,10 @@ func TestMain(m *testing.M) {
 // controlling terminal, as it is for a person.
 func runPlugin(args []string) int {
 	stderr := os.Stderr
+	// Whoever runs the tests at a terminal is not the person of the script.
+	open := func() (*os.File, error) { return nil, errors.New("this script has no terminal") }
 	if os.Getenv("AT_TERMINAL") != "" {
+		open = nil
 		terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err != nil {
 			panic(err)
@@ -58,7 +62,7 @@ func runPlugin(args []string) int {
 		stderr = terminal
 	}
 	return plugin.Main(context.Background(), plugin.Env{
-		Args: args, Lookup: os.Getenv, Stdout: os.Stdout, Stderr: stderr, Version: "v0.0.0-test",
+		Args: args, Lookup: os.Getenv, Environ: os.Environ, Stdin: os.Stdin, Terminal: open, Stdout: os.Stdout, Stderr: stderr, Version: "v0.0.0-test",
 	})
 }
 

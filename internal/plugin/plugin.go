@@ -6,10 +6,23 @@
 //
 //	get-token   gettoken.go   the warm path: read the cache, print
 //	            renew.go      everything else: lock, refresh, login
+//	            grants.go     which grant fits the place, and how it is asked for
 //	            person.go     what the person who waits gets to see
+//	            questions.go  what they are asked, and where
+//	            qr.go         a device code as a picture; qrencode.go makes it
+//	            cooldown.go   nobody is asked twice in vain
+//	            clientauth.go how a confidential client shows who it is
 //	            hint.go       what to try after a failure
+//	login       login.go      the same, ahead of time
+//	status      status.go     who is logged in
+//	logout      logout.go     the end of it, at the provider too
+//	clean       clean.go      nothing is left on this machine
+//	completion  completion.go what a shell offers on the tab key
 //	version     version.go
 //	help        help.go
+//
+//	environment.go            flags from variables and from a file
+//	klog.go                   the peer's log flags, and -v
 //
 // The flags are those of kubelogin, by name, default and syntax, so that a
 // kubeconfig that exists today keeps its meaning: flags.go.
@@ -28,6 +41,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/tegata/tegata/internal/exit"
@@ -35,14 +49,23 @@ import (
 
 // Env is what the operating system gives to a command.
 type Env struct {
-	Args   []string            // as in os.Args
-	Lookup func(string) string // as os.Getenv
-	Stdout io.Writer           // for the result alone
-	Stderr io.Writer           // for people
-	Now    func() time.Time    // defaults to time.Now
+	Args    []string            // as in os.Args
+	Lookup  func(string) string // as os.Getenv
+	Environ func() []string     // as os.Environ; nil means that no flag comes from there
+	Stdout  io.Writer           // for the result alone
+	Stderr  io.Writer           // for people
+	Now     func() time.Time    // defaults to time.Now
+
+	// Stdin is read for answers, where it is a person's; it may be nil.
+	Stdin *os.File
+
+	// Terminal opens the terminal of the person; nil means /dev/tty.
+	Terminal func() (*os.File, error)
 
 	// Version is the release; empty for a build from source.
 	Version string
+
+	trace *trace // nil unless -v asks for it
 }
 
 // Main runs the command and returns its exit code.
@@ -53,6 +76,45 @@ func Main(ctx context.Context, env Env) int {
 	return exit.Report(env.Stderr, dispatch(ctx, env))
 }
 
+// A command is one word after the program's name.
+type command struct {
+	name    string
+	summary string // for the list of all
+	about   string // what its help says before the flags
+	flags   func() *pflag.FlagSet
+	run     func(ctx context.Context, env Env, args []string) error
+}
+
+// commands are all of them, in the order in which help shows them.
+func commands() []command {
+	return []command{
+		{"get-token", "print a credential for kubectl; log in if need be", getTokenAbout, func() *pflag.FlagSet { return new(getTokenFlags).define() }, getToken},
+		{"login", "log in ahead of time", loginAbout, func() *pflag.FlagSet { return new(loginFlags).define() }, logIn},
+		{"status", "show who is logged in", statusAbout, func() *pflag.FlagSet { return new(statusFlags).define() }, status},
+		{"logout", "log out, here and at the provider", logoutAbout, func() *pflag.FlagSet { return new(logoutFlags).define() }, logOut},
+		{"clean", "remove what is kept on this machine", cleanAbout, func() *pflag.FlagSet { return new(cleanFlags).define() }, clean},
+		{"completion", "print what a shell needs to complete commands", completionAbout, func() *pflag.FlagSet { return new(completionFlags).define() }, completion},
+		{"version", "print the version", versionAbout, func() *pflag.FlagSet { return new(versionFlags).define() }, version},
+	}
+}
+
+// commandNames are those that help can explain.
+func commandNames() []string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// newFlagSet is an empty set whose mistakes are ours to tell.
+func newFlagSet(name string) *pflag.FlagSet {
+	set := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	set.SortFlags = false
+	set.Usage = func() {}
+	return set
+}
+
 // dispatch finds the command. Each of them reads its own flags.
 func dispatch(ctx context.Context, env Env) error {
 	if len(env.Args) < 2 {
@@ -60,19 +122,24 @@ func dispatch(ctx context.Context, env Env) error {
 	}
 	name, args := env.Args[1], env.Args[2:]
 	switch name {
-	case "get-token":
+	case "get-token": // the warm path goes no further
 		return getToken(ctx, env, args)
-	case "version", "--version":
-		return version(env, args)
+	case "--version":
+		return version(ctx, env, args)
 	case "help", "--help", "-h":
 		return help(env, args)
-	case "login", "logout", "status", "setup", "clean", "completion":
+	case "setup":
 		return exit.Misuse("kubectl-oidc_login help shows the commands", "the command %s is not built yet in this version", name)
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(ctx, env, args)
+		}
 	}
 	if strings.HasPrefix(name, "-") {
 		return exit.Misuse("kubectl-oidc_login get-token --help shows its flags", "the flag %s stands before a command", name)
 	}
-	return exit.Misuse(nearest(name, []string{"get-token", "version", "help"}, "the command ", "kubectl-oidc_login help shows the commands"), "there is no command %q", name)
+	return exit.Misuse(nearest(name, append(commandNames(), "help"), "the command ", "kubectl-oidc_login help shows the commands"), "there is no command %q", name)
 }
 
 // watched reports whether a person sees standard error.

@@ -9,26 +9,32 @@ import (
 	"testing"
 )
 
-// The reference shows the help as it is.
+// The reference shows the help of each command as it is: it is the first block
+// of the section that bears the command's name.
 func TestReferenceHasTheHelp(t *testing.T) {
-	help, err := os.ReadFile("testdata/help/get-token.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
 	const page = "../../docs/reference/kubectl-oidc_login.md"
-	text, err := os.ReadFile(page)
+	content, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(text), strings.TrimRight(string(help), "\n")) {
-		return
+	text := string(content)
+	for _, name := range helped {
+		_, help, _ := run(name, "--help")
+		before, section, ok := strings.Cut(text, "\n## "+name+"\n")
+		intro, rest, opens := strings.Cut(section, "```\n")
+		_, after, closes := strings.Cut(rest, "```\n")
+		if !ok || !opens || !closes {
+			t.Fatalf("%s has no section %q with a block", page, name)
+		}
+		text = before + "\n## " + name + "\n" + intro + "```\n" + help + "```\n" + after
 	}
-	if !*update {
-		t.Fatalf("%s does not have the help of get-token as it is now; run: go test ./internal/plugin -update", page)
-	}
-	before, rest, _ := strings.Cut(string(text), "```\n")
-	_, after, _ := strings.Cut(rest, "```\n")
-	if err := os.WriteFile(page, []byte(before+"```\n"+strings.TrimRight(string(help), "\n")+"\n```\n"+after), 0o644); err != nil {
-		t.Fatal(err)
+	switch {
+	case text == string(content):
+	case *update:
+		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s does not have the help as it is now; run: go test ./internal/plugin -update", page)
 	}
 }

@@ -6,7 +6,6 @@ package plugin
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/login"
@@ -49,6 +48,7 @@ func (n *renewal) run(ctx context.Context) (tokencache.Tokens, error) {
 	case ctx.Err() != nil:
 		return tokencache.Tokens{}, context.Canceled
 	case err == nil:
+		n.env.trace.step("lock: it is ours")
 		defer unlock()
 	case n.noCache == nil:
 		n.noCache = err
@@ -59,13 +59,15 @@ func (n *renewal) run(ctx context.Context) (tokencache.Tokens, error) {
 	if err != nil {
 		tokens = tokencache.Tokens{}
 	}
-	if usable(tokens, n.env.Now()) && !n.flags.forceRefresh {
+	if usable(tokens, n.env.Now().Add(n.ahead)) && !n.flags.forceRefresh {
+		n.env.trace.step("cache: another process has renewed the tokens")
 		return tokens, nil
 	}
 
 	// 3. The refresh token.
 	if !tokens.RefreshToken.IsZero() {
 		renewed, why, err := n.refresh(ctx, tokens)
+		n.env.trace.step("refresh: %s", ended(err, why))
 		if err != nil || why == "" {
 			return renewed, err
 		}
@@ -73,8 +75,14 @@ func (n *renewal) run(ctx context.Context) (tokencache.Tokens, error) {
 		tokens = renewed
 	}
 
-	// 4. A person.
-	return n.login(ctx)
+	// 4. A person, unless one has just been asked in vain.
+	if err := n.coolingDown(); err != nil {
+		return tokencache.Tokens{}, err
+	}
+	tokens, err = n.login(ctx)
+	n.env.trace.step("login: %s", ended(err, ""))
+	n.coolDown(ctx, err)
+	return tokens, err
 }
 
 // refresh redeems the refresh token. If only a login helps, why says it.
@@ -95,52 +103,39 @@ func (n *renewal) refresh(ctx context.Context, old tokencache.Tokens) (tokens to
 		n.keep(tokens)
 	}
 
-	// OpenID Connect Core 1.0, section 12.2: an ID token may be missing.
-	if answer.IDToken.IsZero() {
-		if n.env.Now().Before(old.Expiry) && !old.IDToken.IsZero() {
+	// What is handed out must have come. OpenID Connect Core 1.0, section
+	// 12.2: an ID token may be missing.
+	came, kind := answer.IDToken, "an ID token"
+	if n.flags.accessToken {
+		came, kind = answer.AccessToken, "an access token"
+	}
+	if came.IsZero() {
+		if n.env.Now().Before(old.Expiry) && !old.Bearer().IsZero() {
 			return tokens, "", nil
 		}
-		return tokens, "the provider renewed the tokens without an ID token", nil
+		return tokens, "the provider renewed the tokens without " + kind, nil
 	}
-	claims, err := n.client.Verify(ctx, answer.IDToken, login.Expected{Subject: old.Subject, AccessToken: answer.AccessToken})
-	if err != nil {
-		if login.IsKind(err, login.SubjectChanged) {
-			// These tokens are somebody else's now; the next run asks who is there.
-			err = errors.Join(err, n.cache.Remove(n.key))
+	if !answer.IDToken.IsZero() {
+		claims, err := n.client.Verify(ctx, answer.IDToken, login.Expected{Subject: old.Subject, AccessToken: answer.AccessToken})
+		if err != nil {
+			if login.IsKind(err, login.SubjectChanged) {
+				// These tokens are somebody else's now; the next run asks who is there.
+				err = errors.Join(err, n.cache.Remove(n.key))
+			}
+			return tokencache.Tokens{}, "", err
 		}
-		return tokencache.Tokens{}, "", err
+		tokens.IDToken, tokens.Expiry, tokens.Subject = answer.IDToken, claims.Expiry.Time, claims.Subject
 	}
-	tokens.IDToken, tokens.Expiry, tokens.Subject = answer.IDToken, claims.Expiry.Time, claims.Subject
+	if n.flags.accessToken {
+		tokens.AccessToken, tokens.Expiry = answer.AccessToken, login.AccessTokenExpiry(answer, n.env.Now())
+	}
 	n.keep(tokens)
 	return tokens, "", nil
 }
 
-// login asks a person.
+// login obtains tokens without any that were there before.
 func (n *renewal) login(ctx context.Context) (tokencache.Tokens, error) {
-	if err := n.person.reachable(); err != nil {
-		return tokencache.Tokens{}, err
-	}
-	if n.noCache == nil {
-		n.noCache = n.cache.Probe()
-	}
-	if n.noCache != nil {
-		n.person.warn("the tokens cannot be kept, so the next call asks again: %v", n.noCache)
-		n.warned = true
-	}
-	certificate, err := n.flags.certificate(n.env.Lookup)
-	if err != nil {
-		return tokencache.Tokens{}, err
-	}
-	outcome, err := n.client.Login(ctx, login.Authorization{
-		ListenAddresses: n.flags.listen,
-		RedirectURL:     n.flags.redirectURL,
-		Certificate:     certificate,
-		PKCE:            n.flags.pkceMethod(),
-		ExtraParams:     n.flags.extraParams,
-		Timeout:         time.Duration(n.flags.timeout) * time.Second,
-		OpenAfter:       n.flags.openAfter,
-		Visit:           n.person.visit,
-	})
+	outcome, err := n.obtain(ctx)
 	if err != nil {
 		return tokencache.Tokens{}, err
 	}
@@ -152,8 +147,22 @@ func (n *renewal) login(ctx context.Context) (tokencache.Tokens, error) {
 		Issuer:       n.identity.Issuer,
 		ClientID:     n.identity.ClientID,
 	}
+	if n.flags.accessToken {
+		tokens.AccessToken, tokens.Expiry = outcome.Tokens.AccessToken, login.AccessTokenExpiry(outcome.Tokens, n.env.Now())
+	}
 	n.keep(tokens)
 	return tokens, nil
+}
+
+// probe finds out, before a person is asked, whether what they give can be kept.
+func (n *renewal) probe() {
+	if n.noCache == nil {
+		n.noCache = n.cache.Probe()
+	}
+	if n.noCache != nil {
+		n.person.warn("the tokens cannot be kept, so the next call asks again: %v", n.noCache)
+		n.warned = true
+	}
 }
 
 // keep saves the tokens. That it cannot is said once; the credential is good.

@@ -101,10 +101,14 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s ended with %d, want %s", args[1], code, args[0])
 	}
-	stderr := ts.ReadFile("stderr")
+	// A credential is the result of get-token, and of nothing else.
+	told := ts.ReadFile("stderr")
+	if args[1] == "kubectl-oidc_login" && len(args) > 2 && args[2] != "get-token" {
+		told += ts.ReadFile("stdout")
+	}
 	for _, issued := range ts.Value(providerKey{}).(*oidctest.Provider).Issued() {
-		if strings.Contains(stderr, issued) {
-			ts.Fatalf("standard error holds a secret")
+		if strings.Contains(told, issued) {
+			ts.Fatalf("the output holds a secret")
 		}
 	}
 	if code != 0 && ts.ReadFile("stdout") != "" {
@@ -193,10 +197,18 @@ func changeProvider(ts *testscript.TestScript, _ bool, args []string) {
 			b.PostOnly = true
 		case "keeps-refresh-token":
 			b.KeepRefresh = true
+		case "ends-logins":
+			b.Departure = true
+		case "refuses-revocation":
+			b.RevocationRefusal = oidc.ErrorCode(value)
+		case "groups":
+			b.ExtraClaims = map[string]any{"groups": strings.Split(value, ",")}
 		case "no-refresh-tokens":
 			b.RefreshTokens = false
 		default:
-			ts.Fatalf("the provider knows no %q", args[0])
+			if !changeGrants(b, args) {
+				ts.Fatalf("the provider knows no %q", args[0])
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -14,18 +15,29 @@ import (
 	"github.com/tegata/tegata/internal/exit"
 )
 
+// versionFlags are the flags of version.
+type versionFlags struct {
+	output string
+	config string
+	help   bool
+}
+
+func (f *versionFlags) define() *pflag.FlagSet {
+	set := newFlagSet("version")
+	set.StringVarP(&f.output, "output", "o", "text", "`form` of the result: text, json")
+	defineConfig(set, &f.config)
+	set.BoolVarP(&f.help, "help", "h", false, "show this text")
+	return set
+}
+
 // version is the command version. Its result is on standard output.
-func version(env Env, args []string) error {
-	set := pflag.NewFlagSet("version", pflag.ContinueOnError)
-	set.SortFlags = false
-	set.Usage = func() {}
-	output := set.StringP("output", "o", "text", "`form` of the result: text, json")
-	helpAsked := set.BoolP("help", "h", false, "show this text")
-	if err := parse(set, args); err != nil {
+func version(_ context.Context, env Env, args []string) error {
+	var flags versionFlags
+	if err := parse(&env, flags.define(), args); err != nil {
 		return err
 	}
-	if *helpAsked {
-		return versionHelp(env, set)
+	if flags.help {
+		return commandHelp(env, "version")
 	}
 	build := struct {
 		Version string `json:"version"`
@@ -39,12 +51,12 @@ func version(env Env, args []string) error {
 			build.Version = info.Main.Version
 		}
 	}
-	switch *output {
+	switch flags.output {
 	case "text":
 		_, err := fmt.Fprintf(env.Stdout, "kubectl-oidc_login %s (%s, %s/%s)\n", build.Version, build.Go, build.OS, build.Arch)
 		return err
 	case "json":
 		return json.NewEncoder(env.Stdout).Encode(build)
 	}
-	return exit.Misuse("it is one of text, json", "there is no --output=%s", *output)
+	return exit.Misuse("it is one of text, json", "there is no --output=%s", flags.output)
 }

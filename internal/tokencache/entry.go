@@ -26,9 +26,21 @@ type Tokens struct {
 	RefreshToken secret.String
 	Subject      oidc.Subject // who logged in
 
+	// AccessToken is there if it is what is used in the place of the ID token.
+	// Expiry is then its own.
+	AccessToken secret.String
+
 	// For those who list the cache: whose entry this is.
 	Issuer   oidc.Issuer
 	ClientID oidc.ClientID
+}
+
+// Bearer is the token for the API server.
+func (t Tokens) Bearer() secret.String {
+	if !t.AccessToken.IsZero() {
+		return t.AccessToken
+	}
+	return t.IDToken
 }
 
 // formatTokens writes an entry, in JSON. It is the one place where tokens
@@ -46,7 +58,8 @@ func formatTokens(t Tokens) ([]byte, error) {
 		Expiry       int64         `json:"expiry"`
 		IDToken      string        `json:"id_token"`
 		RefreshToken string        `json:"refresh_token"`
-	}{entryVersion, t.Issuer, t.ClientID, t.Subject, expiry, t.IDToken.Reveal(), t.RefreshToken.Reveal()})
+		AccessToken  string        `json:"access_token,omitempty"`
+	}{entryVersion, t.Issuer, t.ClientID, t.Subject, expiry, t.IDToken.Reveal(), t.RefreshToken.Reveal(), t.AccessToken.Reveal()})
 	return append(text, '\n'), err
 }
 
@@ -62,6 +75,7 @@ func parseTokens(text []byte) (Tokens, error) {
 	tokens := Tokens{
 		IDToken:      secret.New(read.strings["id_token"]),
 		RefreshToken: secret.New(read.strings["refresh_token"]),
+		AccessToken:  secret.New(read.strings["access_token"]),
 		Subject:      oidc.Subject(read.strings["subject"]),
 		Issuer:       oidc.Issuer(read.strings["issuer"]),
 		ClientID:     oidc.ClientID(read.strings["client_id"]),
@@ -69,7 +83,7 @@ func parseTokens(text []byte) (Tokens, error) {
 	if seconds, err := strconv.ParseInt(read.numbers["expiry"], 10, 64); err == nil && seconds > 0 && seconds < 1<<37 {
 		tokens.Expiry = time.Unix(seconds, 0)
 	}
-	if tokens.IDToken.IsZero() && tokens.RefreshToken.IsZero() {
+	if tokens.Bearer().IsZero() && tokens.RefreshToken.IsZero() {
 		return Tokens{}, ErrAbsent
 	}
 	return tokens, nil

@@ -25,8 +25,8 @@ type Key string
 
 // Identity is all that decides whose tokens an entry holds, and how far they
 // can be trusted. Two runs with an equal identity share one login; what is
-// not here (client secret, redirect URL, PKCE method, grant type, addresses,
-// browser) changes how tokens are obtained, not which.
+// not here (client secret, redirect URL, PKCE method, addresses, browser)
+// changes how tokens are obtained, not which.
 type Identity struct {
 	Issuer   oidc.Issuer
 	ClientID oidc.ClientID
@@ -47,6 +47,20 @@ type Identity struct {
 	// audience or an account; only the provider knows.
 	RequestHeaders         map[string]string
 	AuthRequestExtraParams map[string]string
+
+	// AccessToken says that the entry's token is the access token: another API
+	// server reads it, and it may be nobody's ID token.
+	AccessToken bool
+
+	// Username is whom the command line logs in, with the password grant. A
+	// name that is typed at a prompt, or in a browser, is not here: then the
+	// entry is of whoever logged in.
+	Username string
+
+	// Client says that the tokens are the client's own and no end user's (the
+	// client credentials grant). No other grant is here: how somebody logged
+	// in does not change whose tokens they got.
+	Client bool
 }
 
 // Key is the SHA-256 of the version and then, for each field that is set, its
@@ -69,6 +83,15 @@ func (i Identity) Key() (Key, error) {
 	}
 	k.list("request_header", sortedPairs(i.RequestHeaders))
 	k.list("auth_request_extra_param", sortedPairs(i.AuthRequestExtraParams))
+	if i.AccessToken {
+		k.list("access_token", []string{"true"})
+	}
+	if i.Username != "" {
+		k.list("username", []string{i.Username})
+	}
+	if i.Client {
+		k.list("client", []string{"true"})
+	}
 	sum := sha256.Sum256(k.text)
 	return Key(hex.EncodeToString(sum[:])), nil
 }

@@ -79,6 +79,11 @@ func TestKeyTellsIdentitiesApart(t *testing.T) {
 		{Issuer: "a", ClientID: "b", RequestHeaders: map[string]string{"x": "y"}},
 		{Issuer: "a", ClientID: "b", AuthRequestExtraParams: map[string]string{"x": "y"}},
 		{Issuer: "a", ClientID: "b", AuthRequestExtraParams: map[string]string{"xy": ""}},
+		{Issuer: "a", ClientID: "b", AccessToken: true},
+		{Issuer: "a", ClientID: "b", Username: "alice"},
+		{Issuer: "a", ClientID: "b", Username: "bob"},
+		{Issuer: "a", ClientID: "b", Client: true},
+		{Issuer: "a", ClientID: "b", Client: true, AccessToken: true},
 	} {
 		k := key(t, i)
 		if other, ok := seen[k]; ok {

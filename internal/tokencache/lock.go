@@ -28,7 +28,8 @@ const tellAfter = time.Second
 // it calls waiting, once, with the process that holds the lock (0 if that is
 // not known). An error other than ctx's means that there can be no lock here.
 //
-// The lock file stays: removing it would let two processes hold "the" lock.
+// The lock file stays. Only [Cache.Clean] removes it, while it holds the lock;
+// so whoever gets a lock looks whether the file is still the one at that path.
 func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock func(), err error) {
 	if c.Dir == "" {
 		return func() {}, nil
@@ -46,7 +47,11 @@ func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock
 		if locked, err := lock.TryLock(); err != nil {
 			return nil, err
 		} else if locked {
-			break
+			if current(lock) {
+				break
+			}
+			lock.Close() //nolint:errcheck // the next turn opens the file that is there now
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -60,6 +65,16 @@ func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock
 	// For the message of those who wait; the lock itself does not need it.
 	os.WriteFile(path, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600) //nolint:errcheck // see above
 	return func() { lock.Close() }, nil                                       //nolint:errcheck // the end of the process unlocks too
+}
+
+// current reports whether the file that was locked is still in its place.
+func current(lock *flock.Flock) bool {
+	locked, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(lock.Path())
+	return err == nil && os.SameFile(locked, there)
 }
 
 // holder reads the process ID in a lock file; 0 if there is none.

@@ -8,6 +8,7 @@
 //	    tegata-KEY.json                  0600  tokens; replaced whole, never written in place
 //	    tegata-KEY.lock                  0600  held while somebody renews; holds the process ID
 //	    tegata-provider-KEY.json         0600  what was learnt about the provider
+//	    tegata-cooldown-KEY.json         0600  why the last login gave nothing
 //
 // Reading takes no lock and waits for nobody. Whoever has to renew takes the
 // lock, reads again, and only then goes to the provider. The prefix tells our
