@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -105,49 +106,12 @@ func unknownKey(path string, line int, at, key string, known map[string]reflect.
 	if at == "" {
 		at = "the file"
 	}
-	hint := ""
-	if near := nearest(key, known); near != "" {
+	names := slices.Sorted(maps.Keys(known))
+	hint := "known here: " + strings.Join(names, ", ")
+	if near := exit.Nearest(key, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
-	} else {
-		names := []string{}
-		for name := range known {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		hint = "known here: " + strings.Join(names, ", ")
 	}
 	return exit.Misuse(hint, "%s:%d: %s has no key %q", path, line, at, key)
-}
-
-// nearest is the known key with the fewest typing mistakes, if they are few.
-func nearest(key string, known map[string]reflect.Type) string {
-	best, least := "", max(2, len(key)/3)+1
-	for name := range known {
-		if d := distance(strings.ToLower(key), name); d < least || (d == least && best != "" && name < best) {
-			best, least = name, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // placed words an error of the YAML library without quoting the file.

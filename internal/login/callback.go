@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -38,8 +39,16 @@ func listen(addresses []string, certificate *tls.Certificate) (listening, error)
 		bound := listening{listeners: []net.Listener{listener}}
 		if host, _, _ := net.SplitHostPort(address); host == "127.0.0.1" {
 			port := listener.Addr().(*net.TCPAddr).Port
-			if twin, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(port))); err == nil {
+			twin, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(port)))
+			switch {
+			case err == nil:
 				bound.listeners = append(bound.listeners, twin)
+			case errors.Is(err, syscall.EADDRINUSE):
+				// A browser may ask there first: then another program would
+				// get the code.
+				bound.close()
+				busy, last = append(busy, net.JoinHostPort("::1", strconv.Itoa(port))), err
+				continue
 			}
 		}
 		if certificate != nil {

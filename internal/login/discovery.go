@@ -60,6 +60,9 @@ func (c *Client) openNotebook() {
 		return
 	}
 	// A clock that ran ahead for a moment must not keep a document for years.
+	if noted.Metadata.Issuer != "" && c.checkEndpoints(noted.Metadata) != nil {
+		return
+	}
 	if now := c.now(); now.After(noted.MetadataUntil) || noted.MetadataUntil.Sub(now) > keepAtMost {
 		noted.Metadata = oidc.Metadata{}
 	}
@@ -109,6 +112,18 @@ func (c *Client) Discover(ctx context.Context) (oidc.Metadata, error) {
 	if m.Issuer != c.Issuer {
 		return oidc.Metadata{}, &Problem{Kind: IssuerMismatch, Text: mismatch(c.Issuer, m.Issuer)}
 	}
+	if err := c.checkEndpoints(m); err != nil {
+		return oidc.Metadata{}, err
+	}
+	c.known.Metadata, c.known.MetadataUntil = m, c.keepUntil(maxAge(header))
+	c.known.metadataFresh, c.known.changed = true, true
+	return m, nil
+}
+
+// checkEndpoints finds endpoints that are missing, or that are not as safe as
+// the issuer: https, or http too if the issuer itself is on a loopback
+// address. A browser is started with one of them, so it is no other scheme.
+func (c *Client) checkEndpoints(m oidc.Metadata) error {
 	for _, endpoint := range []struct {
 		name, address string
 		optional      bool
@@ -118,16 +133,16 @@ func (c *Client) Discover(ctx context.Context) (oidc.Metadata, error) {
 		{"authorization_endpoint", m.AuthorizationEndpoint, true}, // other grants do without
 		{"device_authorization_endpoint", m.DeviceAuthorizationEndpoint, true},
 	} {
+		safe := strings.HasPrefix(endpoint.address, "https://") ||
+			strings.HasPrefix(endpoint.address, "http://") && strings.HasPrefix(string(c.Issuer), "http://")
 		switch {
 		case endpoint.address == "" && !endpoint.optional:
-			return oidc.Metadata{}, problem(BadAnswer, "the metadata of %s has no %s", c.Issuer, endpoint.name)
-		case endpoint.address != "" && strings.HasPrefix(string(c.Issuer), "https://") && !strings.HasPrefix(endpoint.address, "https://"):
-			return oidc.Metadata{}, problem(BadAnswer, "the metadata of %s has a %s without https", c.Issuer, endpoint.name)
+			return problem(BadAnswer, "the metadata of %s has no %s", c.Issuer, endpoint.name)
+		case endpoint.address != "" && !safe:
+			return problem(BadAnswer, "the metadata of %s has a %s without https", c.Issuer, endpoint.name)
 		}
 	}
-	c.known.Metadata, c.known.MetadataUntil = m, c.keepUntil(maxAge(header))
-	c.known.metadataFresh, c.known.changed = true, true
-	return m, nil
+	return nil
 }
 
 // mismatch says in what two issuers differ.

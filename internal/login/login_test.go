@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -172,6 +173,31 @@ func TestLoginOverHTTPSCallback(t *testing.T) {
 	a.ListenAddresses = []string{address}
 	a.RedirectURL = "https://" + address + "/oidc/callback"
 	a.Certificate = p.Certificate()
+	if _, err := newClient(t, p).Login(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A browser may resolve localhost to ::1 first. If another program listens
+// there, the port is as good as taken: that program would get the code.
+func TestPortWhoseTwinIsTakenIsPassedOver(t *testing.T) {
+	noLeaks(t)
+	other, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatalf("this test needs IPv6 on the loopback interface: %v", err)
+	}
+	defer other.Close()
+	taken := other.Addr().(*net.TCPAddr).Port
+	p := oidctest.New(t)
+	a := authorization(t, p)
+	a.ListenAddresses = []string{fmt.Sprintf("127.0.0.1:%d", taken), "127.0.0.1:0"}
+	visit := a.Visit
+	a.Visit = func(ctx context.Context, address string) error {
+		if strings.Contains(address, fmt.Sprintf("localhost%%3A%d", taken)) {
+			t.Errorf("the answer goes to port %d, where another program listens", taken)
+		}
+		return visit(ctx, address)
+	}
 	if _, err := newClient(t, p).Login(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}

@@ -39,10 +39,10 @@ func (c *Client) Refresh(ctx context.Context, refreshToken secret.String) (oidc.
 	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		response, err := c.redeem(limit, form)
 		switch {
+		case err == nil: // before all else: the old refresh token is void now
+			return response, nil
 		case ctx.Err() != nil:
 			return oidc.TokenResponse{}, ctx.Err()
-		case err == nil:
-			return response, nil
 		case !transient(err):
 			return oidc.TokenResponse{}, err
 		}

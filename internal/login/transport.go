@@ -98,7 +98,9 @@ type headers struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (h *headers) RoundTrip(r *http.Request) (*http.Response, error) {
-	if len(h.values) > 0 {
+	// A redirect to another host does not take them along.
+	elsewhere := r.Response != nil && r.Response.Request.URL.Host != r.URL.Host
+	if len(h.values) > 0 && !elsewhere {
 		r = r.Clone(r.Context())
 		for name, value := range h.values {
 			r.Header.Set(name, value)

@@ -36,7 +36,7 @@ func typed(env Env) string {
 			name, value, _ := strings.Cut(entry, "=")
 			switch {
 			case !strings.HasPrefix(name, variablePrefix) || value == "":
-			case slices.ContainsFunc(secretFlags(), func(flag string) bool { return variable(flag) == name }):
+			case private("--" + strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, variablePrefix), "_", "-"))):
 				words = append(words, name+"=…")
 			default:
 				words = append(words, name+"="+quoted(value))

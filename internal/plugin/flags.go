@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -206,9 +207,16 @@ func (f *getTokenFlags) check() error {
 		}
 		if u, err := url.Parse(address.value); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return exit.Misuse("it begins with https://", "%s=%s is no address", address.flag, address.value)
+		} else if address.flag == "--oidc-issuer-url" && u.Scheme == "http" && !loopback(u.Hostname()) {
+			return exit.Misuse("API servers take https issuers alone", "--oidc-issuer-url=%s is http, which anybody on the way can change", address.value)
 		}
 	}
 	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // authoritiesPEM reads the certificate authorities of both flags.
@@ -317,10 +325,9 @@ func commandLine(args []string) string {
 	var words []string
 	for i := 0; i < len(args); i++ {
 		switch word := args[i]; {
-		case strings.HasPrefix(word, "--oidc-client-secret="), strings.HasPrefix(word, "--password="):
-			name, _, _ := strings.Cut(word, "=")
-			words = append(words, name+"=…")
-		case word == "--oidc-client-secret", word == "--password":
+		case strings.Contains(word, "=") && private(before(word, "=")):
+			words = append(words, before(word, "=")+"=…")
+		case private(word):
 			words = append(words, word+"=…")
 			i++
 		case i > 0:
@@ -330,6 +337,18 @@ func commandLine(args []string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// private reports whether the value of a flag is not for a message: a secret,
+// or what may hold one.
+func private(word string) bool {
+	name, ok := strings.CutPrefix(word, "--")
+	return ok && slices.Contains(append(secretFlags(), "oidc-request-header", "oidc-auth-request-extra-params"), name)
+}
+
+func before(text, separator string) string {
+	head, _, _ := strings.Cut(text, separator)
+	return head
 }
 
 // quoted is a word as a shell reads it back.

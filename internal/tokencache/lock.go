@@ -38,7 +38,7 @@ func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock
 		return nil, err
 	}
 	path := filepath.Join(c.Dir, Prefix+string(key)+".lock")
-	lock := flock.New(path, flock.SetPermissions(fs.FileMode(0o600)))
+	lock := flock.New(path, flock.SetPermissions(fs.FileMode(0o600)), flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow))
 	tell := time.NewTimer(tellAfter)
 	defer tell.Stop()
 	poll := time.NewTicker(pollEvery)
@@ -63,8 +63,11 @@ func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock
 		}
 	}
 	// For the message of those who wait; the lock itself does not need it.
-	os.WriteFile(path, strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600) //nolint:errcheck // see above
-	return func() { lock.Close() }, nil                                       //nolint:errcheck // the end of the process unlocks too
+	if file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|noFollow, 0); err == nil {
+		file.Write(strconv.AppendInt(nil, int64(os.Getpid()), 10)) //nolint:errcheck // see above
+		file.Close()                                               //nolint:errcheck // see above
+	}
+	return func() { lock.Close() }, nil //nolint:errcheck // the end of the process unlocks too
 }
 
 // current reports whether the file that was locked is still in its place.

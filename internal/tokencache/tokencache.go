@@ -161,7 +161,7 @@ func (c Cache) temporary(path string) (*os.File, error) {
 // readPrivate reads a file of ours and tightens its mode to 0600: restored
 // backups and copied homes come with wider ones.
 func readPrivate(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +169,11 @@ func readPrivate(path string) ([]byte, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if !ours(info) {
+		// Somebody else put it there, in a directory that several people
+		// write to: its tokens and its endpoints are theirs.
+		return nil, fmt.Errorf("%s belongs to another user: %w", path, fs.ErrNotExist)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxSize {
 		return nil, fmt.Errorf("%s is no token cache entry", path)

@@ -84,6 +84,41 @@ func TestBrokenEntryIsAbsent(t *testing.T) {
 	}
 }
 
+// In a folder that several people write to, a link is not followed and a file
+// of somebody else's is absent.
+func TestPlantedFilesAreNotOurs(t *testing.T) {
+	c := tokencache.Cache{Dir: t.TempDir()}
+	elsewhere := tokencache.Cache{Dir: t.TempDir()}
+	if err := elsewhere.Save("k", tokens()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tegata-k.json", "tegata-provider-k.json"} {
+		if err := os.Symlink(filepath.Join(elsewhere.Dir, "tegata-k.json"), filepath.Join(c.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := c.Read("k"); err == nil {
+		t.Errorf("tokens were read through a link: %+v", got)
+	}
+	if got, err := (tokencache.ProviderFile{Cache: c, Key: "k"}).Load(); err == nil {
+		t.Errorf("what was learnt was read through a link: %s", got)
+	}
+	precious := filepath.Join(t.TempDir(), "precious")
+	if err := os.WriteFile(precious, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, filepath.Join(c.Dir, "tegata-k.lock")); err != nil {
+		t.Fatal(err)
+	}
+	if unlock, err := c.Lock(t.Context(), "k", func(int) {}); err == nil {
+		unlock()
+		t.Error("a lock was taken through a link")
+	}
+	if text, err := os.ReadFile(precious); err != nil || string(text) != "precious" {
+		t.Errorf("the file behind the link now holds %q, %v", text, err)
+	}
+}
+
 func TestModes(t *testing.T) {
 	mode := func(path string) os.FileMode {
 		info, err := os.Stat(path)
