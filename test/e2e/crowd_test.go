@@ -8,9 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/tegata/tegata/internal/kubetest"
+	"github.com/tegata/tegata/internal/secret"
 )
 
 // Many plugin processes at once ask the provider for no more than one would:
@@ -93,4 +97,36 @@ func (l *laptop) crowd(t *testing.T, size int) string {
 		return token
 	}
 	return ""
+}
+
+// kubectl calls a plugin that fails five times for one command. The person is
+// asked once, and the others hear why at once.
+func TestStormOpensOneBrowser(t *testing.T) {
+	p := serve(t, "")
+	p.alice()
+	p.tegata("", "client", "add", "kubernetes", "--public", "--redirect-uri", "http://localhost:8000")
+	binaries, err := kubetest.Build(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := p.laptop(secret.New("not her password"), "http")
+	plane := &kubetest.ControlPlane{Binaries: binaries}
+	l.must(plane, "config", "set-cluster", "nowhere", "--server=https://127.0.0.1:1")
+	l.must(plane, append([]string{
+		"config", "set-credentials", "alice", "--exec-api-version=client.authentication.k8s.io/v1",
+		"--exec-interactive-mode=Never", "--exec-command=" + filepath.Join(binDir, "kubectl-oidc_login"),
+	}, execArgs(l.pluginArgs("kubernetes", "--authentication-timeout-sec=2"))...)...)
+	l.must(plane, "config", "set-context", "nowhere", "--cluster=nowhere", "--user=alice")
+	l.must(plane, "config", "use-context", "nowhere")
+
+	_, problems, err := l.kubectl(plane, "get", "pods")
+	if err == nil {
+		t.Error("kubectl succeeded without a login")
+	}
+	if n := strings.Count(problems, "error: "); n < 2 {
+		t.Errorf("kubectl called the plugin %d times, so this shows nothing:\n%s", n, problems)
+	}
+	if visits := l.visited(); len(visits) != 1 || !strings.Contains(visits[0], "password is wrong") {
+		t.Errorf("the browser showed %q, want one page", visits)
+	}
 }
