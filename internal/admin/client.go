@@ -171,97 +171,64 @@ func printNewClient(env Env, out output, client clientregistry.Client, made secr
 }
 
 func newClientList(env Env) *cobra.Command {
-	var where place
-	var out output
-	c := &cobra.Command{
+	return printing(env, &cobra.Command{
 		Use:     "list",
 		Short:   "List the clients",
 		Example: "  tegata client list\n  tegata client list --output json",
 		Args:    arguments(0, 0, ""),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
-				return err
+	}, func(c *cobra.Command, i *issuer, _ []string) (any, func(io.Writer), error) {
+		clients, err := i.ClientList(c.Context())
+		views := []clientView{}
+		for _, client := range clients {
+			views = append(views, viewClient(client))
+		}
+		return views, func(w io.Writer) {
+			row(w, "CLIENT ID", "NAME", "PUBLIC", "REDIRECT URIS")
+			for _, v := range views {
+				row(w, v.ID, v.Name, yesNo(v.Public), strings.Join(v.RedirectURIs, " "))
 			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
-				clients, err := i.ClientList(c.Context())
-				if err != nil {
-					return err
-				}
-				views := []clientView{}
-				for _, client := range clients {
-					views = append(views, viewClient(client))
-				}
-				return out.print(env.Stdout, views, func(w io.Writer) {
-					row(w, "CLIENT ID", "NAME", "PUBLIC", "REDIRECT URIS")
-					for _, v := range views {
-						row(w, v.ID, v.Name, yesNo(v.Public), strings.Join(v.RedirectURIs, " "))
-					}
-				})
-			})
-		},
-	}
-	where.flags(c)
-	out.flags(c)
-	return c
+		}, err
+	})
 }
 
 func newClientShow(env Env) *cobra.Command {
-	var where place
-	var out output
-	c := &cobra.Command{
+	return printing(env, &cobra.Command{
 		Use:     "show ID",
 		Short:   "Show a client",
 		Example: "  tegata client show kubernetes --output json",
 		Args:    arguments(1, 1, "one client ID"),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
-				client, err := i.client(c, args[0])
-				if err != nil {
-					return err
-				}
-				v := viewClient(client)
-				return out.print(env.Stdout, v, v.table)
-			})
-		},
-	}
-	where.flags(c)
-	out.flags(c)
-	return c
+	}, func(c *cobra.Command, i *issuer, args []string) (any, func(io.Writer), error) {
+		client, err := i.client(c, args[0])
+		v := viewClient(client)
+		return v, v.table, err
+	})
 }
 
 func newClientDelete(env Env) *cobra.Command {
-	var where place
 	var yes bool
-	c := &cobra.Command{
+	c := changing(env, &cobra.Command{
 		Use:     "delete ID",
 		Short:   "Delete a client and end what was granted to it",
 		Example: "  tegata client delete kubernetes\n  tegata client delete kubernetes --yes",
 		Args:    arguments(1, 1, "one client ID"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
-				client, err := i.client(c, args[0])
-				if err != nil {
-					return err
-				}
-				if client.Declared {
-					return declaredElsewhere("client", args[0], conf)
-				}
-				if err := env.confirm(c.Context(), fmt.Sprintf("Delete the client %s?", client.ID), yes); err != nil {
-					return err
-				}
-				if err := i.DeleteClient(c.Context(), client.ID); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.Stdout, "deleted client %s\n", client.ID)
-				return nil
-			})
-		},
-	}
+	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
+		client, err := i.client(c, args[0])
+		if err != nil {
+			return err
+		}
+		if client.Declared {
+			return declaredElsewhere("client", args[0], conf)
+		}
+		if err := env.confirm(c.Context(), fmt.Sprintf("Delete the client %s?", client.ID), yes); err != nil {
+			return err
+		}
+		if err := i.DeleteClient(c.Context(), client.ID); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stdout, "deleted client %s\n", client.ID)
+		return nil
+	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	where.flags(c)
 	return c
 }
 

@@ -55,38 +55,24 @@ type groupView struct {
 }
 
 func newGroupList(env Env) *cobra.Command {
-	var where place
-	var out output
-	c := &cobra.Command{
+	return printing(env, &cobra.Command{
 		Use:     "list",
 		Short:   "List the groups and their members",
 		Example: "  tegata group list\n  tegata group list --output json",
 		Args:    arguments(0, 0, ""),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
-				return err
+	}, func(c *cobra.Command, i *issuer, _ []string) (any, func(io.Writer), error) {
+		groups, err := i.GroupList(c.Context())
+		views := []groupView{}
+		for _, g := range groups {
+			views = append(views, groupView(g))
+		}
+		return views, func(w io.Writer) {
+			row(w, "GROUP", "MEMBERS", "DECLARED")
+			for _, v := range views {
+				row(w, v.Name, strings.Join(v.Members, ","), yesNo(v.Declared))
 			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
-				groups, err := i.GroupList(c.Context())
-				if err != nil {
-					return err
-				}
-				views := []groupView{}
-				for _, g := range groups {
-					views = append(views, groupView(g))
-				}
-				return out.print(env.Stdout, views, func(w io.Writer) {
-					row(w, "GROUP", "MEMBERS", "DECLARED")
-					for _, v := range views {
-						row(w, v.Name, strings.Join(v.Members, ","), yesNo(v.Declared))
-					}
-				})
-			})
-		},
-	}
-	where.flags(c)
-	out.flags(c)
-	return c
+		}, err
+	})
 }
 
 func newGroupMember(env Env, add bool) *cobra.Command {
@@ -94,80 +80,69 @@ func newGroupMember(env Env, add bool) *cobra.Command {
 	if add {
 		use, short = "add-member GROUP USER...", "Put users into a group"
 	}
-	var where place
-	c := &cobra.Command{
+	return changing(env, &cobra.Command{
 		Use:     use,
 		Short:   short,
 		Long:    short + ". The next token of each of them shows it, without a new login.",
 		Example: "  tegata group " + strings.Fields(use)[0] + " platform-engineer alice bob",
 		Args:    arguments(2, -1, "a group name and at least one user name"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
-				if _, err := i.managedGroup(c.Context(), conf, args[0]); err != nil {
+	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
+		if _, err := i.managedGroup(c.Context(), conf, args[0]); err != nil {
+			return err
+		}
+		// Find everybody first, so that a typing mistake changes nothing.
+		var accounts []local.Account
+		for _, name := range args[1:] {
+			account, err := i.account(c, name)
+			if err != nil {
+				return err
+			}
+			accounts = append(accounts, account)
+		}
+		for _, account := range accounts {
+			if add {
+				if err := i.AddMember(c.Context(), args[0], account.Subject); err != nil {
 					return err
 				}
-				// Find everybody first, so that a typing mistake changes nothing.
-				var accounts []local.Account
-				for _, name := range args[1:] {
-					account, err := i.account(c, name)
-					if err != nil {
-						return err
-					}
-					accounts = append(accounts, account)
-				}
-				for _, account := range accounts {
-					if add {
-						if err := i.AddMember(c.Context(), args[0], account.Subject); err != nil {
-							return err
-						}
-						fmt.Fprintf(env.Stdout, "%s is in %s\n", account.Username, args[0])
-						continue
-					}
-					was, err := i.RemoveMember(c.Context(), args[0], account.Subject)
-					if err != nil {
-						return err
-					}
-					if !was {
-						env.notef("%s was not in %s", account.Username, args[0])
-						continue
-					}
-					fmt.Fprintf(env.Stdout, "%s is no longer in %s\n", account.Username, args[0])
-				}
-				return nil
-			})
-		},
-	}
-	where.flags(c)
-	return c
+				fmt.Fprintf(env.Stdout, "%s is in %s\n", account.Username, args[0])
+				continue
+			}
+			was, err := i.RemoveMember(c.Context(), args[0], account.Subject)
+			if err != nil {
+				return err
+			}
+			if !was {
+				env.notef("%s was not in %s", account.Username, args[0])
+				continue
+			}
+			fmt.Fprintf(env.Stdout, "%s is no longer in %s\n", account.Username, args[0])
+		}
+		return nil
+	})
 }
 
 func newGroupDelete(env Env) *cobra.Command {
-	var where place
 	var yes bool
-	c := &cobra.Command{
+	c := changing(env, &cobra.Command{
 		Use:     "delete NAME",
 		Short:   "Delete a group; its members stay users",
 		Example: "  tegata group delete platform-engineer\n  tegata group delete platform-engineer --yes",
 		Args:    arguments(1, 1, "one group name"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
-				group, err := i.managedGroup(c.Context(), conf, args[0])
-				if err != nil {
-					return err
-				}
-				if err := env.confirm(c.Context(), fmt.Sprintf("Delete the group %s with %d members?", group.Name, len(group.Members)), yes); err != nil {
-					return err
-				}
-				if err := i.DeleteGroup(c.Context(), args[0]); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.Stdout, "deleted group %s\n", args[0])
-				return nil
-			})
-		},
-	}
+	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
+		group, err := i.managedGroup(c.Context(), conf, args[0])
+		if err != nil {
+			return err
+		}
+		if err := env.confirm(c.Context(), fmt.Sprintf("Delete the group %s with %d members?", group.Name, len(group.Members)), yes); err != nil {
+			return err
+		}
+		if err := i.DeleteGroup(c.Context(), args[0]); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stdout, "deleted group %s\n", args[0])
+		return nil
+	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	where.flags(c)
 	return c
 }
 

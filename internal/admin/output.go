@@ -43,6 +43,39 @@ func (o output) print(w io.Writer, v any, table func(io.Writer)) error {
 	return columns.Flush()
 }
 
+// printing completes a command that reads from the issuer and prints what it
+// found, as a table or as JSON.
+func printing(env Env, c *cobra.Command, read func(c *cobra.Command, i *issuer, args []string) (any, func(io.Writer), error)) *cobra.Command {
+	var where place
+	var out output
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := out.check(); err != nil {
+			return err
+		}
+		return where.with(c.Context(), env, func(_ config, i *issuer) error {
+			found, table, err := read(c, i, args)
+			if err != nil {
+				return err
+			}
+			return out.print(env.Stdout, found, table)
+		})
+	}
+	where.flags(c)
+	out.flags(c)
+	return c
+}
+
+// changing completes a command that changes something of the issuer and says
+// so itself.
+func changing(env Env, c *cobra.Command, change func(c *cobra.Command, conf config, i *issuer, args []string) error) *cobra.Command {
+	var where place
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return where.with(c.Context(), env, func(conf config, i *issuer) error { return change(c, conf, i, args) })
+	}
+	where.flags(c)
+	return c
+}
+
 // row writes one line of a table; an empty cell shows as "-".
 func row(w io.Writer, cells ...string) {
 	for i, cell := range cells {

@@ -132,105 +132,72 @@ input with --password-stdin. It works beside a running server.`,
 }
 
 func newUserList(env Env) *cobra.Command {
-	var where place
-	var out output
-	c := &cobra.Command{
+	return printing(env, &cobra.Command{
 		Use:     "list",
 		Short:   "List the users",
 		Example: "  tegata user list\n  tegata user list --output json",
 		Args:    arguments(0, 0, ""),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
-				return err
+	}, func(c *cobra.Command, i *issuer, _ []string) (any, func(io.Writer), error) {
+		accounts, err := i.AccountList(c.Context())
+		views := []userView{}
+		for _, account := range accounts {
+			views = append(views, viewUser(account))
+		}
+		return views, func(w io.Writer) {
+			row(w, "USER NAME", "E-MAIL ADDRESS", "NAME", "GROUPS", "DISABLED")
+			for _, v := range views {
+				row(w, v.Username, v.Email, v.Name, strings.Join(v.Groups, ","), yesNo(v.Disabled))
 			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
-				accounts, err := i.AccountList(c.Context())
-				if err != nil {
-					return err
-				}
-				views := []userView{}
-				for _, account := range accounts {
-					views = append(views, viewUser(account))
-				}
-				return out.print(env.Stdout, views, func(w io.Writer) {
-					row(w, "USER NAME", "E-MAIL ADDRESS", "NAME", "GROUPS", "DISABLED")
-					for _, v := range views {
-						row(w, v.Username, v.Email, v.Name, strings.Join(v.Groups, ","), yesNo(v.Disabled))
-					}
-				})
-			})
-		},
-	}
-	where.flags(c)
-	out.flags(c)
-	return c
+		}, err
+	})
 }
 
 func newUserShow(env Env) *cobra.Command {
-	var where place
-	var out output
-	c := &cobra.Command{
+	return printing(env, &cobra.Command{
 		Use:     "show NAME",
 		Short:   "Show a user",
 		Example: "  tegata user show alice\n  tegata user show alice@example.com --output json",
 		Args:    arguments(1, 1, "one user name or e-mail address"),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := out.check(); err != nil {
-				return err
-			}
-			return where.with(c.Context(), env, func(_ config, i *issuer) error {
-				account, err := i.account(c, args[0])
-				if err != nil {
-					return err
-				}
-				v := viewUser(account)
-				return out.print(env.Stdout, v, v.table)
-			})
-		},
-	}
-	where.flags(c)
-	out.flags(c)
-	return c
+	}, func(c *cobra.Command, i *issuer, args []string) (any, func(io.Writer), error) {
+		account, err := i.account(c, args[0])
+		v := viewUser(account)
+		return v, v.table, err
+	})
 }
 
 func newUserSetPassword(env Env) *cobra.Command {
-	var where place
 	var fromStdin bool
-	c := &cobra.Command{
+	c := changing(env, &cobra.Command{
 		Use:   "set-password NAME",
 		Short: "Set the password of a user",
 		Long: `Set the password of a user. All sessions and logins of the user end, on every
 device, because they stand on the old password.`,
 		Example: "  tegata user set-password alice\n  printf '%s\\n' \"$PASSWORD\" | tegata user set-password alice --password-stdin",
 		Args:    arguments(1, 1, "one user name or e-mail address"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
-				account, err := i.managedAccount(c, conf, args[0])
-				if err != nil {
-					return err
-				}
-				password, err := env.newPassword(c.Context(), account.Username, fromStdin)
-				if err != nil {
-					return err
-				}
-				hasher, err := local.NewHasher(conf.cost())
-				if err != nil {
-					return err
-				}
-				hash, err := hasher.Hash(c.Context(), password)
-				if err != nil {
-					return err
-				}
-				if err := i.SetPasswordHash(c.Context(), account.Subject, hash, env.Now()); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.Stdout, "set the password of %s; every login of the user has ended\n", account.Username)
-				return nil
-			})
-		},
-	}
+	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
+		account, err := i.managedAccount(c, conf, args[0])
+		if err != nil {
+			return err
+		}
+		password, err := env.newPassword(c.Context(), account.Username, fromStdin)
+		if err != nil {
+			return err
+		}
+		hasher, err := local.NewHasher(conf.cost())
+		if err != nil {
+			return err
+		}
+		hash, err := hasher.Hash(c.Context(), password)
+		if err != nil {
+			return err
+		}
+		if err := i.SetPasswordHash(c.Context(), account.Subject, hash, env.Now()); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stdout, "set the password of %s; every login of the user has ended\n", account.Username)
+		return nil
+	})
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
-	where.flags(c)
 	return c
 }
 
@@ -241,61 +208,50 @@ func newUserDisable(env Env, disable bool) *cobra.Command {
 		long = `Stop a user from logging in. No token is renewed any more; an ID token that an
 API server has seen works until it expires.`
 	}
-	var where place
-	c := &cobra.Command{
+	return changing(env, &cobra.Command{
 		Use:     use,
 		Short:   short,
 		Long:    long,
 		Example: "  tegata user " + strings.Replace(use, "NAME", "alice", 1),
 		Args:    arguments(1, 1, "one user name or e-mail address"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
-				account, err := i.managedAccount(c, conf, args[0])
-				if err != nil {
-					return err
-				}
-				if err := i.SetDisabled(c.Context(), account.Subject, disable, env.Now()); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.Stdout, "%s user %s\n", done, account.Username)
-				return nil
-			})
-		},
-	}
-	where.flags(c)
-	return c
+	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
+		account, err := i.managedAccount(c, conf, args[0])
+		if err != nil {
+			return err
+		}
+		if err := i.SetDisabled(c.Context(), account.Subject, disable, env.Now()); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stdout, "%s user %s\n", done, account.Username)
+		return nil
+	})
 }
 
 func newUserDelete(env Env) *cobra.Command {
-	var where place
 	var yes bool
-	c := &cobra.Command{
+	c := changing(env, &cobra.Command{
 		Use:     "delete NAME",
 		Short:   "Delete a user, with all sessions and logins",
 		Example: "  tegata user delete alice\n  tegata user delete alice --yes",
 		Args:    arguments(1, 1, "one user name or e-mail address"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
-				account, err := i.managedAccount(c, conf, args[0])
-				if err != nil {
-					return err
-				}
-				if err := i.refuseDeclaredMember(c, conf, account); err != nil {
-					return err
-				}
-				if err := env.confirm(c.Context(), fmt.Sprintf("Delete the user %s?", account.Username), yes); err != nil {
-					return err
-				}
-				if err := i.DeleteAccount(c.Context(), account.Subject, env.Now()); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.Stdout, "deleted user %s\n", account.Username)
-				return nil
-			})
-		},
-	}
+	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
+		account, err := i.managedAccount(c, conf, args[0])
+		if err != nil {
+			return err
+		}
+		if err := i.refuseDeclaredMember(c, conf, account); err != nil {
+			return err
+		}
+		if err := env.confirm(c.Context(), fmt.Sprintf("Delete the user %s?", account.Username), yes); err != nil {
+			return err
+		}
+		if err := i.DeleteAccount(c.Context(), account.Subject, env.Now()); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stdout, "deleted user %s\n", account.Username)
+		return nil
+	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	where.flags(c)
 	return c
 }
 

@@ -21,7 +21,11 @@ const maxBody = 64 << 10
 func harden(next http.Handler, onLoopback bool, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if defect := recover(); defect != nil {
+			defect := recover()
+			if defect == http.ErrAbortHandler {
+				panic(defect) // the server's own way to drop a connection
+			}
+			if defect != nil {
 				answer.Error(w, r, log, fmt.Errorf("a defect: %v\n%s", defect, debug.Stack()))
 			}
 		}()
