@@ -95,9 +95,10 @@ generated:
 unit:
 	go test -race -timeout 10m $(FAST)
 
-# One package at a time, talking: a run of minutes shows how far it is. vet
-# has the flags of the control plane's build, so that it compiles nothing anew.
+# One package at a time, talking: a run of minutes shows how far it is.
+# -count=1: these build and run the commands, which the test cache does not
+# see. vet has the flags of the control plane's build, so that it compiles nothing anew.
 .PHONY: slow
 slow:
-	go test -race -v -p 1 -timeout 30m $(SLOW)
+	go test -race -count=1 -v -p 1 -timeout 30m $(SLOW)
 	CGO_ENABLED=0 go -C test/controlplane vet -trimpath ./...
