@@ -204,13 +204,13 @@ func (s *server) check(address string) error {
 		return nil
 	}
 	host, _, _ := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !oidc.LoopbackHost(host) {
 		return exit.Misuse("use --listen 127.0.0.1:8443, or a configuration file with a certificate of your own", "--dev serves loopback addresses only, not %s", address)
 	}
 	if s.config.TLS.Certificate != "" {
 		return exit.Misuse("leave out one of them", "--dev makes its own certificate, and the configuration names another")
 	}
-	if u, err := url.Parse(s.config.Issuer); s.config.Issuer != "" && (err != nil || u.Hostname() != "localhost" && !isLoopback(u.Hostname())) {
+	if u, err := url.Parse(s.config.Issuer); s.config.Issuer != "" && (err != nil || !oidc.LoopbackHost(u.Hostname())) {
 		return exit.Misuse("leave out --dev", "--dev serves issuers on localhost only, not %s", s.config.Issuer)
 	}
 	return nil
@@ -226,11 +226,6 @@ func innermost(err error) error {
 		}
 		err = next
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // issuerURL is the configured issuer, or with --dev localhost and the port.
@@ -343,7 +338,7 @@ The API server needs --oidc-issuer-url=%[1]s --oidc-client-id=kubernetes
 --oidc-username-prefix=oidc: --oidc-groups-claim=%[6]s --oidc-groups-prefix=oidc:
 
 Stop with Ctrl-C.
-`, url, ca, dir, quote(dir), quote(ca), cmp.Or(s.config.GroupsClaim, "groups"))
+`, url, ca, dir, exit.Quote(dir), exit.Quote(ca), cmp.Or(s.config.GroupsClaim, "groups"))
 }
 
 // newConnections knows the connections on which nothing was asked yet.

@@ -39,7 +39,7 @@ func typed(env Env) string {
 			case private("--" + strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, variablePrefix), "_", "-"))):
 				words = append(words, name+"=…")
 			default:
-				words = append(words, name+"="+quoted(value))
+				words = append(words, name+"="+exit.Quote(value))
 			}
 		}
 	}

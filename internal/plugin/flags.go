@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
-	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -207,16 +206,11 @@ func (f *getTokenFlags) check() error {
 		}
 		if u, err := url.Parse(address.value); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return exit.Misuse("it begins with https://", "%s=%s is no address", address.flag, address.value)
-		} else if address.flag == "--oidc-issuer-url" && u.Scheme == "http" && !loopback(u.Hostname()) {
+		} else if address.flag == "--oidc-issuer-url" && u.Scheme == "http" && !oidc.LoopbackHost(u.Hostname()) {
 			return exit.Misuse("API servers take https issuers alone", "--oidc-issuer-url=%s is http, which anybody on the way can change", address.value)
 		}
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // authoritiesPEM reads the certificate authorities of both flags.
@@ -331,7 +325,7 @@ func commandLine(args []string) string {
 			words = append(words, word+"=…")
 			i++
 		case i > 0:
-			words = append(words, quoted(word))
+			words = append(words, exit.Quote(word))
 		default:
 			words = append(words, word)
 		}
@@ -349,14 +343,6 @@ func private(word string) bool {
 func before(text, separator string) string {
 	head, _, _ := strings.Cut(text, separator)
 	return head
-}
-
-// quoted is a word as a shell reads it back.
-func quoted(word string) string {
-	if strings.ContainsAny(word, " '\"$&;|<>()*?[]#~`\\\t\n") {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	return word
 }
 
 // pkceMethod joins the flag and its older form.

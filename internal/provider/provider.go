@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -215,13 +214,8 @@ func New(c Config) (*Provider, error) {
 		},
 		ready: c.Ready,
 	}
-	return &Provider{harden(e.routes(strings.TrimSuffix(u.Path, "/")), loopback(u.Hostname()), c.Log)}, nil
+	return &Provider{harden(e.routes(strings.TrimSuffix(u.Path, "/")), oidc.LoopbackHost(u.Hostname()), c.Log)}, nil
 }
 
 // ServeHTTP implements [http.Handler].
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}

@@ -4,6 +4,7 @@
 package authorize
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -115,20 +116,16 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 			slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr))
 		h.show(w, r, status, req, client, login, problem)
 	}
-	attempt, ok := h.Throttle.Begin(ctx, login, r.RemoteAddr)
-	if !ok {
+	user, err := h.authenticate(ctx, login, password, r.RemoteAddr)
+	switch {
+	case errors.Is(err, errTooManyAttempts):
 		w.Header().Set("Retry-After", "30")
 		again(http.StatusTooManyRequests, page.TooManyAttempts)
 		return
-	}
-	user, err := h.Source.Authenticate(ctx, login, password)
-	wrong, disabled := errors.Is(err, identity.ErrWrongCredentials), errors.Is(err, identity.ErrDisabled)
-	attempt.End(wrong || disabled)
-	switch {
-	case wrong:
+	case errors.Is(err, identity.ErrWrongCredentials):
 		again(http.StatusForbidden, page.WrongCredentials)
 		return
-	case disabled:
+	case errors.Is(err, identity.ErrDisabled):
 		again(http.StatusForbidden, page.UserDisabled)
 		return
 	case err != nil:
@@ -153,6 +150,20 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.finish(w, r, req, begun, user)
+}
+
+var errTooManyAttempts = errors.New("too many attempts to log in")
+
+// authenticate asks the source, as often as the throttle allows.
+func (h *Handler) authenticate(ctx context.Context, login string, password secret.String, remote string) (user identity.User, err error) {
+	attempt, ok := h.Throttle.Begin(ctx, login, remote)
+	if !ok {
+		return identity.User{}, errTooManyAttempts
+	}
+	defer func() {
+		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled))
+	}()
+	return h.Source.Authenticate(ctx, login, password)
 }
 
 // Home serves the issuer's own address: who is logged in, or the login page.
