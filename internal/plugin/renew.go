@@ -72,7 +72,6 @@ func (n *renewal) run(ctx context.Context) (tokencache.Tokens, error) {
 			return renewed, err
 		}
 		n.person.tell("a new login is needed: %s", why)
-		tokens = renewed
 	}
 
 	// 4. A person, unless one has just been asked in vain.
