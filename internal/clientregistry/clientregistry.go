@@ -16,9 +16,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/secret"
@@ -33,16 +35,68 @@ var allScopes = oidc.Scopes{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail
 // to less.
 func AllScopes() oidc.Scopes { return slices.Clone(allScopes) }
 
-// Client is a registered client (RFC 6749, section 2).
+// Client is a registered client (RFC 6749, section 2). It is kept as JSON.
 type Client struct {
-	ID           oidc.ClientID `json:"id"`
-	Name         string        `json:"name,omitempty"`        // what a person reads on the login page; empty: the ID
-	SecretHash   string        `json:"secret_hash,omitempty"` // as HashSecret makes it; empty: a public client
-	RedirectURIs []string      `json:"redirect_uris"`
-	Scopes       oidc.Scopes   `json:"scopes,omitempty"`       // the most it may get; empty: all
-	GroupsClaim  string        `json:"groups_claim,omitempty"` // empty: the issuer's
-	SigningAlg   string        `json:"signing_alg,omitempty"`  // of its ID tokens; empty: the issuer's
-	Declared     bool          `json:"declared,omitempty"`     // stands in the configuration file and is changed there
+	ID       oidc.ClientID `json:"id"`
+	Name     string        `json:"name,omitempty"`     // what a person reads on the login page; empty: the ID
+	Declared bool          `json:"declared,omitempty"` // stands in the configuration file and is changed there
+
+	// How it proves itself at the endpoints that it calls.
+	Authentication Method          `json:"authentication,omitempty"` // empty: by its secret if it has one, else none
+	SecretHash     string          `json:"secret_hash,omitempty"`    // as HashSecret makes it
+	JWKS           json.RawMessage `json:"jwks,omitempty"`           // its public keys (RFC 7523; RFC 8705, section 2.2)
+	TLSSubject     string          `json:"tls_subject,omitempty"`    // of its certificate: a distinguished name, or dns:, uri:, email: and an alternative name (RFC 8705, section 2.1)
+
+	// Where answers to it may go.
+	RedirectURIs           []string `json:"redirect_uris"`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"` // RP-Initiated Logout 1.0
+	BackChannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`    // Back-Channel Logout 1.0
+	Origins                []string `json:"origins,omitempty"`                   // of pages whose scripts may call us (CORS)
+
+	// What it may ask for.
+	Grants    []string    `json:"grants,omitempty"`    // grant types; empty: authorization_code and refresh_token
+	Scopes    oidc.Scopes `json:"scopes,omitempty"`    // the most it may get; empty: all
+	Audiences []string    `json:"audiences,omitempty"` // that a token exchange may narrow its tokens to (RFC 8693)
+	Sources   []string    `json:"sources,omitempty"`   // whose end users may use it; empty: all
+	Consent   string      `json:"consent,omitempty"`   // always, never; empty: asked of public clients on a loopback address
+
+	// What its tokens say, and for how long.
+	GroupsClaim    string           `json:"groups_claim,omitempty"`     // empty: the issuer's
+	GroupsFilter   string           `json:"groups_filter,omitempty"`    // a regular expression that a group must match as a whole
+	GroupsPrefix   string           `json:"groups_prefix,omitempty"`    // put before each group
+	Claims         map[string]Claim `json:"claims,omitempty"`           // further claims of ID tokens and of userinfo
+	SigningAlg     string           `json:"signing_alg,omitempty"`      // of its ID tokens; empty: the issuer's
+	AccessTokenAlg string           `json:"access_token_alg,omitempty"` // of its access tokens; empty: ES256
+	Lifetimes      Lifetimes        `json:"lifetimes,omitzero"`
+}
+
+// Method is a way of client authentication, by its name in the registry of
+// OAuth (OpenID Connect Core 1.0, section 9; RFC 8705, section 2).
+type Method string
+
+// The methods.
+const (
+	None          Method = "none"
+	SecretBasic   Method = "client_secret_basic"
+	SecretPost    Method = "client_secret_post"
+	PrivateKeyJWT Method = "private_key_jwt"
+	TLS           Method = "tls_client_auth"
+	SelfSignedTLS Method = "self_signed_tls_client_auth"
+)
+
+// Claim is where the value of a claim comes from: exactly one of the three.
+type Claim struct {
+	Value      any    `json:"value,omitempty"`      // the same for everybody
+	Attribute  string `json:"attribute,omitempty"`  // of the end user
+	Expression string `json:"expression,omitempty"` // in CEL, over user and client
+}
+
+// Lifetimes are a client's own; zero means the issuer's.
+type Lifetimes struct {
+	IDToken         time.Duration `json:"id_token,omitempty"`
+	AccessToken     time.Duration `json:"access_token,omitempty"`
+	RefreshIdle     time.Duration `json:"refresh_idle,omitempty"`
+	RefreshAbsolute time.Duration `json:"refresh_absolute,omitempty"`
 }
 
 // Public reports whether the client has no secret to prove itself with
