@@ -247,7 +247,7 @@ var arrows = []struct{ from, to, because string }{
 	{"internal/tokencache", "", "it keeps what it is given; a login is not its business"},
 	{"internal/execcredential", "", "kubectl's wire form and nothing else"},
 
-	{"internal/admin", "internal/provider internal/cognito internal/store internal/identity internal/clientregistry internal/signingkey internal/audit internal/seal", "the only place that wires the provider's parts together, so that configuration ends here and parts receive finished values"},
+	{"internal/admin", "internal/provider internal/cognito internal/store internal/identity internal/clientregistry internal/signingkey internal/audit internal/metrics internal/seal", "the only place that wires the provider's parts together, so that configuration ends here and parts receive finished values"},
 	{"internal/store", "internal/provider/grant internal/provider/session internal/identity internal/clientregistry internal/signingkey internal/audit internal/seal", "storage serves the domain: it knows their types, and none of them knows SQL"},
 	{"internal/cognito", "internal/provider internal/identity internal/clientregistry internal/signingkey internal/audit", "a second face of the same parts"},
 	{"=internal/provider", "internal/provider", "the map of an issuer mounts each endpoint; endpoints know no other endpoint and return to it"},
@@ -257,6 +257,7 @@ var arrows = []struct{ from, to, because string }{
 	{"=internal/identity", "internal/identity", "the map of the sources"},
 	{"internal/identity", "=internal/identity", "a source implements it"},
 	{"internal/audit", "", "it writes down what it is told"},
+	{"internal/metrics", "internal/audit", "it counts what is written down"},
 
 	{"internal/operator", "internal/cluster internal/rbac internal/workload internal/doctor internal/kubeconfig", "the operator's command joins the cluster's parts"},
 	{"internal/cluster internal/rbac internal/workload internal/doctor", "internal/kubeconfig", "they are told which cluster to look at"},
