@@ -33,6 +33,14 @@ type Tokens struct {
 	// For those who list the cache: whose entry this is.
 	Issuer   oidc.Issuer
 	ClientID oidc.ClientID
+
+	// KeyringMissed is when these tokens were kept in the clear because the
+	// keyring could not be used, although they should have been sealed.
+	KeyringMissed time.Time
+
+	// Sealed says that they were read from a sealed entry. Saving does not look
+	// at it.
+	Sealed bool
 }
 
 // Bearer is the token for the API server.
@@ -46,10 +54,6 @@ func (t Tokens) Bearer() secret.String {
 // formatTokens writes an entry, in JSON. It is the one place where tokens
 // leave the program for storage.
 func formatTokens(t Tokens) ([]byte, error) {
-	var expiry int64
-	if !t.Expiry.IsZero() {
-		expiry = t.Expiry.Unix()
-	}
 	text, err := json.Marshal(struct {
 		Version      int           `json:"version"`
 		Issuer       oidc.Issuer   `json:"issuer"`
@@ -59,34 +63,62 @@ func formatTokens(t Tokens) ([]byte, error) {
 		IDToken      string        `json:"id_token"`
 		RefreshToken string        `json:"refresh_token"`
 		AccessToken  string        `json:"access_token,omitempty"`
-	}{entryVersion, t.Issuer, t.ClientID, t.Subject, expiry, t.IDToken.Reveal(), t.RefreshToken.Reveal(), t.AccessToken.Reveal()})
+		Missed       int64         `json:"keyring_missed,omitempty"`
+	}{
+		entryVersion, t.Issuer, t.ClientID, t.Subject, seconds(t.Expiry),
+		t.IDToken.Reveal(), t.RefreshToken.Reveal(), t.AccessToken.Reveal(), seconds(t.KeyringMissed),
+	})
 	return append(text, '\n'), err
 }
 
-// parseTokens reads an entry. It returns [ErrAbsent] for anything else.
-func parseTokens(text []byte) (Tokens, error) {
+// seconds writes a time; 0 for none.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// moment reads it again.
+func moment(number string) time.Time {
+	if seconds, err := strconv.ParseInt(number, 10, 64); err == nil && seconds > 0 && seconds < 1<<37 {
+		return time.Unix(seconds, 0)
+	}
+	return time.Time{}
+}
+
+// entry is a file's content: one of the two.
+type entry struct {
+	tokens Tokens
+	sealed string
+}
+
+// parseEntry reads an entry. It returns [ErrAbsent] for anything else.
+func parseEntry(text []byte) (entry, error) {
 	read, ok := plainFields(string(text))
 	if !ok {
 		read, ok = jsonFields(text)
 	}
 	if !ok || read.numbers["version"] != strconv.Itoa(entryVersion) {
-		return Tokens{}, ErrAbsent
+		return entry{}, ErrAbsent
+	}
+	if sealed := read.strings["sealed"]; sealed != "" {
+		return entry{sealed: sealed}, nil
 	}
 	tokens := Tokens{
-		IDToken:      secret.New(read.strings["id_token"]),
-		RefreshToken: secret.New(read.strings["refresh_token"]),
-		AccessToken:  secret.New(read.strings["access_token"]),
-		Subject:      oidc.Subject(read.strings["subject"]),
-		Issuer:       oidc.Issuer(read.strings["issuer"]),
-		ClientID:     oidc.ClientID(read.strings["client_id"]),
-	}
-	if seconds, err := strconv.ParseInt(read.numbers["expiry"], 10, 64); err == nil && seconds > 0 && seconds < 1<<37 {
-		tokens.Expiry = time.Unix(seconds, 0)
+		IDToken:       secret.New(read.strings["id_token"]),
+		Expiry:        moment(read.numbers["expiry"]),
+		RefreshToken:  secret.New(read.strings["refresh_token"]),
+		AccessToken:   secret.New(read.strings["access_token"]),
+		Subject:       oidc.Subject(read.strings["subject"]),
+		Issuer:        oidc.Issuer(read.strings["issuer"]),
+		ClientID:      oidc.ClientID(read.strings["client_id"]),
+		KeyringMissed: moment(read.numbers["keyring_missed"]),
 	}
 	if tokens.Bearer().IsZero() && tokens.RefreshToken.IsZero() {
-		return Tokens{}, ErrAbsent
+		return entry{}, ErrAbsent
 	}
-	return tokens, nil
+	return entry{tokens: tokens}, nil
 }
 
 // fields are the members of a JSON object, by kind; numbers as written.

@@ -143,7 +143,10 @@ func fingerprints(authorities [][]byte) ([]string, error) {
 			if !begins || !ends {
 				break
 			}
-			sum := sha256.Sum256(bytes.Join(bytes.Fields(body), nil))
+			for _, blank := range []string{"\n", "\r", " ", "\t"} { // [bytes.Fields] looks at each byte by itself
+				body = bytes.ReplaceAll(body, []byte(blank), nil)
+			}
+			sum := sha256.Sum256(body)
 			sums = append(sums, string(sum[:]))
 			text, found = rest, true
 		}

@@ -5,11 +5,13 @@ package tokencache
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/gofrs/flock"
@@ -24,30 +26,39 @@ type Listed struct {
 
 // List returns all entries, sorted by issuer, client and key. What cannot be
 // understood is no entry; what cannot be read is an error, which comes with
-// all the others.
-func (c Cache) List() ([]Listed, error) {
+// all the others. It is [ErrKeyring], once, if sealed entries cannot be opened.
+func (c Cache) List(ctx context.Context) ([]Listed, error) {
 	files, err := c.files()
 	if err != nil {
 		return nil, err
 	}
 	var entries []Listed
 	var problems []error
+	closed := 0
 	for _, file := range files {
 		if file.kind != ".json" || file.note {
 			continue
 		}
-		tokens, err := c.Read(file.key)
+		tokens, err := c.Read(ctx, file.key)
 		switch {
 		case err == nil:
 			entries = append(entries, Listed{file.key, c.path(file.key), tokens})
+		case errors.Is(err, context.Canceled):
+			return nil, err
+		case errors.Is(err, ErrKeyring):
+			if closed++; closed == 1 {
+				problems = append(problems, err)
+			}
 		case !errors.Is(err, ErrAbsent):
 			problems = append(problems, err)
 		}
 	}
-	slices.SortFunc(entries, func(a, b Listed) int {
+	// Not slices.SortFunc, which is compiled anew for each type: 20 kB here.
+	sort.Slice(entries, func(i, j int) bool {
+		a, b := entries[i].Tokens, entries[j].Tokens
 		return cmp.Or(
-			cmp.Compare(a.Tokens.Issuer, b.Tokens.Issuer), cmp.Compare(a.Tokens.ClientID, b.Tokens.ClientID), cmp.Compare(a.Key, b.Key),
-		)
+			cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(entries[i].Key, entries[j].Key),
+		) < 0
 	})
 	return entries, errors.Join(problems...)
 }
@@ -65,9 +76,9 @@ func (c Cache) Forget(key Key) error {
 	return errors.Join(err, c.RemoveCooldown(key))
 }
 
-// Cleaned is one file of ours, and what became of it.
+// Cleaned is one thing of ours, and what became of it.
 type Cleaned struct {
-	Path string
+	Path string // of a file; empty for the sealing key in the keyring
 
 	// HeldBy is set if somebody is renewing under the file's key, so that it
 	// was left where it is: the process, or -1 if that is not known.
@@ -77,31 +88,60 @@ type Cleaned struct {
 }
 
 // Clean removes all files of ours and no other: entries, locks, notes about
-// providers and what killed writers left. All files of a key that somebody is
-// renewing stay, because that process is about to write them anew. With dry
-// nothing is removed.
-func (c Cache) Clean(dry bool) ([]Cleaned, error) {
+// providers and what killed writers left; and then the sealing key, if one was
+// ever made. All files of a key that somebody is renewing stay, because that
+// process is about to write them anew, and so does the sealing key then. With
+// dry nothing is removed, and the keyring is not asked.
+func (c Cache) Clean(ctx context.Context, dry bool) ([]Cleaned, error) {
 	files, err := c.files()
 	if err != nil {
 		return nil, err
 	}
 	byKey := map[Key][]string{}
+	keyring := false
 	for _, file := range files {
+		if file.path == c.keyringLock() {
+			keyring = true
+			continue
+		}
 		byKey[file.key] = append(byKey[file.key], file.path)
 	}
 	var cleaned []Cleaned
 	for key, paths := range byKey {
 		cleaned = append(cleaned, c.cleanKey(key, paths, dry)...)
 	}
-	slices.SortFunc(cleaned, func(a, b Cleaned) int { return cmp.Compare(a.Path, b.Path) })
+	sort.Slice(cleaned, func(i, j int) bool { return cleaned[i].Path < cleaned[j].Path })
+	if keyring {
+		held := slices.IndexFunc(cleaned, func(one Cleaned) bool { return one.HeldBy != 0 })
+		if held >= 0 {
+			return append(cleaned, Cleaned{HeldBy: cleaned[held].HeldBy}), nil
+		}
+		cleaned = append(cleaned, c.cleanKeyring(ctx, dry)...)
+	}
 	return cleaned, nil
+}
+
+// cleanKeyring removes the sealing key. The lock file stays if it cannot: it
+// says that there is still something to remove.
+func (c Cache) cleanKeyring(ctx context.Context, dry bool) []Cleaned {
+	both := []Cleaned{{}, {Path: c.keyringLock()}}
+	if dry {
+		return both
+	}
+	if c.Keyring != nil {
+		if err := c.Keyring.Delete(ctx, c.keyName()); err != nil {
+			return []Cleaned{{Err: keyringError(err)}}
+		}
+	}
+	both[1].Err = remove(c.keyringLock())
+	return both
 }
 
 // cleanKey removes the files of one key, the lock last, so that nobody begins
 // to renew while the others go.
 func (c Cache) cleanKey(key Key, paths []string, dry bool) []Cleaned {
 	var cleaned []Cleaned
-	lockPath := filepath.Join(c.Dir, Prefix+string(key)+".lock")
+	lockPath := c.lockPath(key)
 	if slices.Contains(paths, lockPath) {
 		lock := flock.New(lockPath, flock.SetFlag(os.O_RDWR))
 		// A file that cannot be locked is nobody's lock.
@@ -153,7 +193,7 @@ func remove(path string) error {
 // file is a file of ours, by the parts of its name.
 type file struct {
 	path string
-	key  Key    // empty for the probe
+	key  Key    // empty for the probe and for the keyring's lock
 	kind string // what follows the key
 	note bool   // about a provider
 }
@@ -182,6 +222,7 @@ func (c Cache) files() ([]file, error) {
 //
 //	tegata-KEY.KIND             KEY is 64 hexadecimal digits
 //	tegata-WORD-KEY.KIND        WORD is in lower case
+//	tegata-keyring.lock
 //	tegata-probe.tmp-NUMBER
 //
 // The prefix alone does not make a file ours: the folder may be anybody's.
@@ -189,6 +230,9 @@ func parseName(name string) (file, bool) {
 	rest, ok := strings.CutPrefix(name, Prefix)
 	if !ok {
 		return file{}, false
+	}
+	if name == keyringLockName {
+		return file{kind: ".lock"}, true
 	}
 	if strings.HasPrefix(rest, "probe.tmp-") {
 		return file{kind: ".tmp"}, true

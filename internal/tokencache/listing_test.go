@@ -50,12 +50,12 @@ func TestListIsSortedAndLeavesOutWhatIsNoEntry(t *testing.T) {
 	for key, issuer := range map[tokencache.Key]oidc.Issuer{keyOne: "https://b.example.com", keyTwo: "https://a.example.com"} {
 		kept := tokens()
 		kept.Issuer = issuer
-		if err := errors.Join(c.Save(key, kept), (tokencache.ProviderFile{Cache: c, Key: key}).Save([]byte("{}"))); err != nil {
+		if err := errors.Join(c.Save(t.Context(), key, kept), (tokencache.ProviderFile{Cache: c, Key: key}).Save([]byte("{}"))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(t, c.Dir, "tegata-"+strings.Repeat("3", 64)+".json", "tegata-"+string(keyOne)+".lock", "other.json", "tegata-notes.json")
-	entries, err := c.List()
+	entries, err := c.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,23 +74,23 @@ func TestListIsSortedAndLeavesOutWhatIsNoEntry(t *testing.T) {
 
 func TestListOfNothing(t *testing.T) {
 	for _, c := range []tokencache.Cache{{}, {Dir: filepath.Join(t.TempDir(), "nowhere")}} {
-		if entries, err := c.List(); err != nil || entries != nil {
+		if entries, err := c.List(t.Context()); err != nil || entries != nil {
 			t.Errorf("got %v, %v", entries, err)
 		}
-		if cleaned, err := c.Clean(false); err != nil || cleaned != nil {
+		if cleaned, err := c.Clean(t.Context(), false); err != nil || cleaned != nil {
 			t.Errorf("got %v, %v", cleaned, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, filepath.Dir(file), "file")
-	if _, err := (tokencache.Cache{Dir: file}).List(); err == nil {
+	if _, err := (tokencache.Cache{Dir: file}).List(t.Context()); err == nil {
 		t.Error("a file was taken for a folder")
 	}
 }
 
 func TestForgetTakesTheNoteToo(t *testing.T) {
 	c := tokencache.Cache{Dir: t.TempDir()}
-	if err := errors.Join(c.Save(keyOne, tokens()), (tokencache.ProviderFile{Cache: c, Key: keyOne}).Save([]byte("{}")), c.Forget(keyOne), c.Forget(keyOne), (tokencache.Cache{}).Forget(keyOne)); err != nil {
+	if err := errors.Join(c.Save(t.Context(), keyOne, tokens()), (tokencache.ProviderFile{Cache: c, Key: keyOne}).Save([]byte("{}")), c.Forget(keyOne), c.Forget(keyOne), (tokencache.Cache{}).Forget(keyOne)); err != nil {
 		t.Fatal(err)
 	}
 	if left := names(t, c.Dir); left != nil {
@@ -117,7 +117,7 @@ func TestCleanRemovesOnlyWhatIsOurs(t *testing.T) {
 	}
 	for _, dry := range []bool{true, false} {
 		before := names(t, c.Dir)
-		cleaned, err := c.Clean(dry)
+		cleaned, err := c.Clean(t.Context(), dry)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,14 +145,14 @@ func TestCleanRemovesOnlyWhatIsOurs(t *testing.T) {
 
 func TestCleanLeavesARenewalAlone(t *testing.T) {
 	c := tokencache.Cache{Dir: t.TempDir()}
-	if err := errors.Join(c.Save(keyOne, tokens()), c.Save(keyTwo, tokens())); err != nil {
+	if err := errors.Join(c.Save(t.Context(), keyOne, tokens()), c.Save(t.Context(), keyTwo, tokens())); err != nil {
 		t.Fatal(err)
 	}
 	unlock, err := c.Lock(t.Context(), keyOne, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cleaned, err := c.Clean(false)
+	cleaned, err := c.Clean(t.Context(), false)
 	if err != nil || len(cleaned) != 3 {
 		t.Fatalf("got %+v, %v", cleaned, err)
 	}
@@ -165,11 +165,11 @@ func TestCleanLeavesARenewalAlone(t *testing.T) {
 			t.Errorf("got %+v, want HeldBy=%d", one, want)
 		}
 	}
-	if _, err := c.Read(keyOne); err != nil {
+	if _, err := c.Read(t.Context(), keyOne); err != nil {
 		t.Errorf("the entry of the renewal: %v", err)
 	}
 	unlock()
-	if _, err := c.Clean(false); err != nil || names(t, c.Dir) != nil {
+	if _, err := c.Clean(t.Context(), false); err != nil || names(t, c.Dir) != nil {
 		t.Errorf("got %v, left %q", err, names(t, c.Dir))
 	}
 }
@@ -202,7 +202,7 @@ func TestLockIsForOneWhileOthersClean(t *testing.T) {
 		})
 		all.Go(func() {
 			for range 200 {
-				if _, err := c.Clean(false); err != nil {
+				if _, err := c.Clean(t.Context(), false); err != nil {
 					t.Error(err)
 				}
 			}

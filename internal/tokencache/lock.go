@@ -34,10 +34,16 @@ func (c Cache) Lock(ctx context.Context, key Key, waiting func(pid int)) (unlock
 	if c.Dir == "" {
 		return func() {}, nil
 	}
+	return c.lock(ctx, c.lockPath(key), waiting)
+}
+
+func (c Cache) lockPath(key Key) string { return filepath.Join(c.Dir, Prefix+string(key)+".lock") }
+
+// lock is Lock for any lock file of the cache.
+func (c Cache) lock(ctx context.Context, path string, waiting func(pid int)) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(c.Dir, Prefix+string(key)+".lock")
 	lock := flock.New(path, flock.SetPermissions(fs.FileMode(0o600)), flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow))
 	tell := time.NewTimer(tellAfter)
 	defer tell.Stop()

@@ -5,19 +5,28 @@
 // and one lock for each [Key], below kubectl's own cache directory.
 //
 //	~/.kube/cache/oidc-login/            0700
-//	    tegata-KEY.json                  0600  tokens; replaced whole, never written in place
+//	    tegata-KEY.json                  0600  tokens, sealed or not; replaced whole, never written in place
 //	    tegata-KEY.lock                  0600  held while somebody renews; holds the process ID
 //	    tegata-provider-KEY.json         0600  what was learnt about the provider
 //	    tegata-cooldown-KEY.json         0600  why the last login gave nothing
+//	    tegata-keyring.lock              0600  held while the sealing key is made; as long as it is
+//	                                           there, the keyring may have a key of this directory
 //
 // Reading takes no lock and waits for nobody. Whoever has to renew takes the
 // lock, reads again, and only then goes to the provider. The prefix tells our
 // files from those of others that use the same directory.
 //
-// It is for the package plugin. It opens no connection and asks nobody.
+// Tokens are too long for the keyrings of some systems. So a keyring holds one
+// small key for each directory, and the tokens that it seals stay in their
+// file: sealed.go. An entry is one file in either case, so there is never an
+// older one beside it.
+//
+// It is for the package plugin. It opens no connection and asks nobody; what
+// it is given as [Keyring] may.
 package tokencache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +39,10 @@ import (
 
 // Prefix begins the name of each file of ours.
 const Prefix = "tegata-"
+
+// keyringLockName is the name of the lock that guards the making of the
+// sealing key.
+const keyringLockName = Prefix + "keyring.lock"
 
 // maxSize is far above any token; a larger file is not ours.
 const maxSize = 4 << 20
@@ -47,10 +60,19 @@ type Cache struct {
 	// tightened to 0700. A directory that somebody named on the command line
 	// may be anything, /tmp included: it is left as it is.
 	Private bool
+
+	// Keyring has the key of sealed entries. Without it there can be none, and
+	// those that are there count as absent.
+	Keyring Keyring
+
+	// Seal says that entries are sealed when they are saved. Those that were
+	// saved otherwise are read all the same.
+	Seal bool
 }
 
-// Read returns the entry, or [ErrAbsent], or what kept it from reading.
-func (c Cache) Read(key Key) (Tokens, error) {
+// Read returns the entry, or [ErrAbsent], or [ErrKeyring] if it is sealed and
+// cannot be opened now, or what else kept it from reading.
+func (c Cache) Read(ctx context.Context, key Key) (Tokens, error) {
 	if c.Dir == "" {
 		return Tokens{}, ErrAbsent
 	}
@@ -61,15 +83,23 @@ func (c Cache) Read(key Key) (Tokens, error) {
 	case err != nil:
 		return Tokens{}, err
 	}
-	return parseTokens(text)
+	entry, err := parseEntry(text)
+	if err != nil || entry.sealed == "" {
+		return entry.tokens, err
+	}
+	return c.open(ctx, key, entry.sealed)
 }
 
-// Save replaces the entry. When it returns nil the tokens are on disk.
-func (c Cache) Save(key Key, tokens Tokens) error {
+// Save replaces the entry. When it returns nil the tokens are on disk. With
+// [ErrKeyring] they could not be sealed, and the entry is as it was.
+func (c Cache) Save(ctx context.Context, key Key, tokens Tokens) error {
 	if c.Dir == "" {
 		return nil
 	}
 	text, err := formatTokens(tokens)
+	if err == nil && c.Seal {
+		text, err = c.seal(ctx, key, text)
+	}
 	if err != nil {
 		return err
 	}
@@ -87,9 +117,9 @@ func (c Cache) Remove(key Key) error {
 	return nil
 }
 
-// Probe tells whether a save would succeed now, by writing as much as an
+// Probe tells whether a file could be saved now, by writing as much as an
 // entry may need and taking it away again. It is asked before a person is
-// asked to log in.
+// asked to log in, and so is [Cache.ProbeKeyring].
 func (c Cache) Probe() error {
 	if c.Dir == "" {
 		return nil
@@ -161,7 +191,7 @@ func (c Cache) temporary(path string) (*os.File, error) {
 // readPrivate reads a file of ours and tightens its mode to 0600: restored
 // backups and copied homes come with wider ones.
 func readPrivate(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
+	file, err := open(path, noFollow)
 	if err != nil {
 		return nil, err
 	}

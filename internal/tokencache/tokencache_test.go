@@ -42,20 +42,20 @@ func TestEntrySurvivesTheDisk(t *testing.T) {
 			c := tokencache.Cache{Dir: filepath.Join(t.TempDir(), "a", "b"), Private: true}
 			want := tokens()
 			test.change(&want)
-			if _, err := c.Read("k"); !errors.Is(err, tokencache.ErrAbsent) {
+			if _, err := c.Read(t.Context(), "k"); !errors.Is(err, tokencache.ErrAbsent) {
 				t.Errorf("an empty cache: %v", err)
 			}
-			if err := errors.Join(c.Probe(), c.Save("k", want)); err != nil {
+			if err := errors.Join(c.Probe(), c.Save(t.Context(), "k", want)); err != nil {
 				t.Fatal(err)
 			}
-			got, err := c.Read("k")
+			got, err := c.Read(t.Context(), "k")
 			if err != nil || !equal(got, want) {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
 			}
 			if err := errors.Join(c.Remove("k"), c.Remove("k")); err != nil {
 				t.Error(err)
 			}
-			if _, err := c.Read("k"); !errors.Is(err, tokencache.ErrAbsent) {
+			if _, err := c.Read(t.Context(), "k"); !errors.Is(err, tokencache.ErrAbsent) {
 				t.Errorf("a removed entry: %v", err)
 			}
 		})
@@ -72,14 +72,14 @@ func TestBrokenEntryIsAbsent(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.Read("k"); !errors.Is(err, tokencache.ErrAbsent) {
+		if got, err := c.Read(t.Context(), "k"); !errors.Is(err, tokencache.ErrAbsent) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
 	}
-	if err := c.Save("k", tokens()); err != nil {
+	if err := c.Save(t.Context(), "k", tokens()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Read("k"); err != nil {
+	if _, err := c.Read(t.Context(), "k"); err != nil {
 		t.Errorf("after the repair: %v", err)
 	}
 }
@@ -89,7 +89,7 @@ func TestBrokenEntryIsAbsent(t *testing.T) {
 func TestPlantedFilesAreNotOurs(t *testing.T) {
 	c := tokencache.Cache{Dir: t.TempDir()}
 	elsewhere := tokencache.Cache{Dir: t.TempDir()}
-	if err := elsewhere.Save("k", tokens()); err != nil {
+	if err := elsewhere.Save(t.Context(), "k", tokens()); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"tegata-k.json", "tegata-provider-k.json"} {
@@ -97,7 +97,7 @@ func TestPlantedFilesAreNotOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := c.Read("k"); err == nil {
+	if got, err := c.Read(t.Context(), "k"); err == nil {
 		t.Errorf("tokens were read through a link: %+v", got)
 	}
 	if got, err := (tokencache.ProviderFile{Cache: c, Key: "k"}).Load(); err == nil {
@@ -133,7 +133,7 @@ func TestModes(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := tokencache.Cache{Dir: dir, Private: private}
-		if err := c.Save("k", tokens()); err != nil {
+		if err := c.Save(t.Context(), "k", tokens()); err != nil {
 			t.Fatal(err)
 		}
 		want := os.FileMode(0o755)
@@ -147,7 +147,7 @@ func TestModes(t *testing.T) {
 		if err := os.Chmod(path, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Read("k"); err != nil || mode(path) != 0o600 {
+		if _, err := c.Read(t.Context(), "k"); err != nil || mode(path) != 0o600 {
 			t.Errorf("got %v, mode %o of the file, want 600", err, mode(path))
 		}
 	}
@@ -158,7 +158,7 @@ func TestLeftoverOfAKilledProcessIsRemoved(t *testing.T) {
 	old := filepath.Join(c.Dir, "tegata-k.json.tmp-123")
 	young := filepath.Join(c.Dir, "tegata-k.json.tmp-456")
 	hour := time.Now().Add(-time.Hour)
-	if err := errors.Join(os.WriteFile(old, nil, 0o600), os.WriteFile(young, nil, 0o600), os.Chtimes(old, hour, hour), c.Save("k", tokens())); err != nil {
+	if err := errors.Join(os.WriteFile(old, nil, 0o600), os.WriteFile(young, nil, 0o600), os.Chtimes(old, hour, hour), c.Save(t.Context(), "k", tokens())); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(old); err == nil {
@@ -172,11 +172,11 @@ func TestLeftoverOfAKilledProcessIsRemoved(t *testing.T) {
 func TestZeroCacheKeepsNothing(t *testing.T) {
 	var c tokencache.Cache
 	unlock, err := c.Lock(t.Context(), "k", nil)
-	if err := errors.Join(err, c.Probe(), c.Save("k", tokens()), c.Remove("k"), tokencache.ProviderFile{}.Save(nil)); err != nil {
+	if err := errors.Join(err, c.Probe(), c.Save(t.Context(), "k", tokens()), c.Remove("k"), tokencache.ProviderFile{}.Save(nil)); err != nil {
 		t.Fatal(err)
 	}
 	unlock()
-	if _, err := c.Read("k"); !errors.Is(err, tokencache.ErrAbsent) {
+	if _, err := c.Read(t.Context(), "k"); !errors.Is(err, tokencache.ErrAbsent) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := (tokencache.ProviderFile{}).Load(); !errors.Is(err, tokencache.ErrAbsent) {
