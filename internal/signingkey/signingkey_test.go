@@ -4,6 +4,7 @@
 package signingkey_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -21,11 +21,13 @@ import (
 	"github.com/tegata/tegata/internal/signingkey"
 )
 
-// memory keeps one key for each algorithm, as the contract says.
+// memory is a storage as the contract says.
 type memory struct {
-	mu      sync.Mutex // guards the field below
+	mu      sync.Mutex // guards the fields below
 	records []signingkey.Record
-	broken  error
+	broken  error // of both methods
+	locked  error // of writing
+	writes  int
 }
 
 func (m *memory) SigningKeys(context.Context) ([]signingkey.Record, error) {
@@ -34,13 +36,24 @@ func (m *memory) SigningKeys(context.Context) ([]signingkey.Record, error) {
 	return slices.Clone(m.records), m.broken
 }
 
-func (m *memory) AddSigningKey(_ context.Context, key signingkey.Record) error {
+func (m *memory) ChangeSigningKeys(_ context.Context, change signingkey.Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !slices.ContainsFunc(m.records, func(r signingkey.Record) bool { return r.Algorithm == key.Algorithm }) {
-		m.records = append(m.records, key)
+	if err := cmp.Or(m.broken, m.locked); err != nil {
+		return err
 	}
-	return m.broken
+	m.writes++
+	m.records = signingkey.Apply(m.records, change)
+	slices.SortFunc(m.records, func(a, b signingkey.Record) int {
+		return cmp.Or(-cmp.Compare(a.Algorithm, b.Algorithm), cmp.Compare(a.Generation, b.Generation))
+	})
+	return nil
+}
+
+func (m *memory) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
 }
 
 // made is one set of keys for all tests: to make an RSA key takes long.
@@ -52,9 +65,14 @@ var made = sync.OnceValue(func() (m struct {
 },
 ) {
 	m.storage, m.key = &memory{}, seal.RandomKey()
-	m.keys, m.err = signingkey.Open(context.Background(), m.storage, m.key, time.Now)
+	m.keys, m.err = signingkey.Open(context.Background(), signingkey.Custody{Storage: m.storage, Sealer: m.key})
 	return m
 })
+
+func open(t testing.TB, storage signingkey.Storage, key seal.Key) (*signingkey.KeySet, error) {
+	t.Helper()
+	return signingkey.Open(t.Context(), signingkey.Custody{Storage: storage, Sealer: key})
+}
 
 func keySet(t testing.TB) *signingkey.KeySet {
 	t.Helper()
@@ -109,7 +127,7 @@ func TestKeysRestSealed(t *testing.T) {
 		if strings.Contains(record.SealedPrivate, "PRIVATE") || len(record.SealedPrivate) < 100 {
 			t.Errorf("%s: got %.40q, want a sealed key", record.Algorithm, record.SealedPrivate)
 		}
-		pkcs8, err := m.key.Open(record.SealedPrivate, "signing key "+record.ID)
+		pkcs8, err := m.key.Open(record.SealedPrivate, signingkey.Context(record.ID))
 		if err != nil || len(pkcs8) == 0 {
 			t.Errorf("%s: got %v, want it to open for its own ID", record.Algorithm, err)
 		}
@@ -117,24 +135,24 @@ func TestKeysRestSealed(t *testing.T) {
 	// Two records whose sealed keys were exchanged in the database.
 	swapped := &memory{records: slices.Clone(m.storage.records)}
 	swapped.records[0].SealedPrivate, swapped.records[1].SealedPrivate = swapped.records[1].SealedPrivate, swapped.records[0].SealedPrivate
-	if _, err := signingkey.Open(t.Context(), swapped, m.key, time.Now); !errors.Is(err, seal.ErrNotOurs) {
+	if _, err := open(t, swapped, m.key); !errors.Is(err, seal.ErrNotOurs) {
 		t.Errorf("exchanged keys: got %v, want %v", err, seal.ErrNotOurs)
 	}
-	if _, err := signingkey.Open(t.Context(), m.storage, seal.RandomKey(), time.Now); !errors.Is(err, seal.ErrNotOurs) {
+	if _, err := open(t, m.storage, seal.RandomKey()); !errors.Is(err, seal.ErrNotOurs) {
 		t.Errorf("another key-encryption key: got %v, want %v", err, seal.ErrNotOurs)
 	}
 }
 
 func TestKeysAreMadeOnceAndKept(t *testing.T) {
 	first := keySet(t)
-	again, err := signingkey.Open(t.Context(), made().storage, made().key, time.Now)
+	again, err := open(t, made().storage, made().key)
 	if err != nil || string(again.JWKS()) != string(first.JWKS()) {
 		t.Errorf("got another key set on the second start: %v", err)
 	}
 	// A server that starts beside another takes the keys of who was first:
 	// here the second finds nothing, and its own are not kept.
 	late := &latecomer{memory: &memory{}, other: made().storage.records}
-	beside, err := signingkey.Open(t.Context(), late, made().key, time.Now)
+	beside, err := open(t, late, made().key)
 	if err != nil || string(beside.JWKS()) != string(first.JWKS()) {
 		t.Errorf("two servers that start at once differ: %v", err)
 	}
@@ -146,16 +164,14 @@ type latecomer struct {
 	other []signingkey.Record
 }
 
-func (l *latecomer) AddSigningKey(ctx context.Context, key signingkey.Record) error {
-	l.mu.Lock()
-	l.records = slices.Clone(l.other)
-	l.mu.Unlock()
-	return l.memory.AddSigningKey(ctx, key)
+func (l *latecomer) ChangeSigningKeys(ctx context.Context, change signingkey.Change) error {
+	l.set(func() { l.records = slices.Clone(l.other) })
+	return l.memory.ChangeSigningKeys(ctx, change)
 }
 
 func TestBrokenStorageIsToldAtStart(t *testing.T) {
 	broken := errors.New("broken")
-	if _, err := signingkey.Open(t.Context(), &memory{broken: broken}, made().key, time.Now); !errors.Is(err, broken) {
+	if _, err := open(t, &memory{broken: broken}, made().key); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
 	}
 }
@@ -229,7 +245,7 @@ func TestVerifyTakesOurTokensAlone(t *testing.T) {
 
 func TestVerifyRefusesTheKeyInTheHeader(t *testing.T) {
 	keys := keySet(t)
-	foreign, err := signingkey.Open(t.Context(), &memory{records: ecOnly(t)}, ecKey, time.Now)
+	foreign, err := open(t, &memory{records: foreignKeys(t)}, foreignKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,13 +259,13 @@ func TestVerifyRefusesTheKeyInTheHeader(t *testing.T) {
 	}
 }
 
-var ecKey = seal.RandomKey()
+var foreignKey = seal.RandomKey()
 
-// ecOnly makes the keys of another issuer.
-func ecOnly(t *testing.T) []signingkey.Record {
+// foreignKeys makes the keys of another issuer.
+func foreignKeys(t *testing.T) []signingkey.Record {
 	t.Helper()
 	other := &memory{}
-	if _, err := signingkey.Open(t.Context(), other, ecKey, time.Now); err != nil {
+	if _, err := open(t, other, foreignKey); err != nil {
 		t.Fatal(err)
 	}
 	return other.records

@@ -69,6 +69,40 @@ func (i *Issuer) addClient(tx *tx, client clientregistry.Client, now time.Time) 
 	return err
 }
 
+// ChangeClient changes a client as it is at this moment and returns the new
+// one. It returns clientregistry.ErrNotFound if there is none. change may be
+// called more than once.
+func (i *Issuer) ChangeClient(ctx context.Context, id oidc.ClientID, change func(*clientregistry.Client) error) (changed clientregistry.Client, err error) {
+	err = i.db.write(ctx, func(tx *tx) error {
+		client, err := readClient(tx.row(`SELECT specification FROM clients WHERE issuer = $1 AND id = $2 FOR NO KEY UPDATE`, i.id, string(id)))
+		if err != nil {
+			return err
+		}
+		if err := change(&client); err != nil {
+			return err
+		}
+		specification, err := json.Marshal(client)
+		if err != nil {
+			return fmt.Errorf("encoding a client: %w", err)
+		}
+		changed = client
+		return tx.exec(`UPDATE clients SET specification = $1 WHERE issuer = $2 AND id = $3`, string(specification), i.id, string(id))
+	})
+	return changed, err
+}
+
+// ClientOrigins returns the origins of all clients that have any: of whose
+// pages scripts may call.
+func (i *Issuer) ClientOrigins(ctx context.Context) ([]string, error) {
+	var origins []string
+	err := i.db.each(ctx, func(row scanner) error {
+		client, err := readClient(row)
+		origins = append(origins, client.Origins...)
+		return err
+	}, `SELECT specification FROM clients WHERE issuer = $1 AND specification LIKE '%"origins":%'`, i.id)
+	return origins, err
+}
+
 // DeleteClient forgets a client and ends what was granted to it. It returns
 // clientregistry.ErrNotFound if there is none.
 func (i *Issuer) DeleteClient(ctx context.Context, id oidc.ClientID) error {
@@ -79,6 +113,9 @@ func (i *Issuer) DeleteClient(ctx context.Context, id oidc.ClientID) error {
 		}
 		if changed == 0 {
 			return clientregistry.ErrNotFound
+		}
+		if err := tx.exec(`DELETE FROM device_requests WHERE issuer = $1 AND client = $2`, i.id, string(id)); err != nil {
+			return err
 		}
 		return tx.exec(`DELETE FROM grants WHERE issuer = $1 AND client = $2`, i.id, string(id))
 	})

@@ -52,35 +52,30 @@ func startCommitter(ctx context.Context, db *sql.DB) (*committer, error) {
 	}
 	c := &committer{
 		db: db, conn: conn,
-		tx:   &tx{conn: conn, statements: map[string]*sql.Stmt{}},
+		tx:   &tx{ctx: context.Background(), querier: &prepared{preparer: conn}},
 		jobs: make(chan *job, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go c.run()
 	return c, nil
 }
 
-// write runs do inside a transaction and returns after its commit is on disk.
-// do must not use the network nor wait for anybody. If ctx ends first, the
-// write may or may not happen.
-func (db *DB) write(ctx context.Context, do func(*tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// write hands do to the writer and waits for its commit, or for ctx to end.
+func (c *committer) write(ctx context.Context, do func(*tx) error) error {
 	j := &job{ctx: ctx, do: do, result: make(chan error, 1)}
 	select {
-	case db.writer.jobs <- j:
-	case <-db.writer.quit:
+	case c.jobs <- j:
+	case <-c.quit:
 		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
 	case err := <-j.result:
-		return plain(err)
-	case <-db.writer.done:
+		return err
+	case <-c.done:
 		select {
 		case err := <-j.result: // it was the last one
-			return plain(err)
+			return err
 		default:
 			return errClosed
 		}
@@ -204,49 +199,4 @@ func (c *committer) attempt(j *job) (intact bool, err error) {
 	}
 	err = c.tx.exec(`RELEASE job`)
 	return err == nil, err
-}
-
-// tx is the transaction that a write runs in. Statements are prepared once.
-// They do not stop when one caller's context ends: the transaction belongs to
-// several.
-type tx struct {
-	conn       *sql.Conn
-	statements map[string]*sql.Stmt
-}
-
-func (t *tx) statement(query string) (*sql.Stmt, error) {
-	if stmt, ok := t.statements[query]; ok {
-		return stmt, nil
-	}
-	stmt, err := t.conn.PrepareContext(context.Background(), query)
-	if err == nil {
-		t.statements[query] = stmt
-	}
-	return stmt, err
-}
-
-// changed runs a statement and returns how many rows it changed.
-func (t *tx) changed(query string, args ...any) (int64, error) {
-	stmt, err := t.statement(query)
-	if err != nil {
-		return 0, err
-	}
-	result, err := stmt.Exec(args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-func (t *tx) exec(query string, args ...any) error {
-	_, err := t.changed(query, args...)
-	return err
-}
-
-func (t *tx) row(query string, args ...any) scanner {
-	stmt, err := t.statement(query)
-	if err != nil {
-		return failedRow{err}
-	}
-	return stmt.QueryRow(args...)
 }

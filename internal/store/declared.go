@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,8 +36,15 @@ func (e *DeclarationError) Error() string { return e.reason.Error() }
 // what was declared before and is not any more is deleted, what was added at
 // run time stays. A name that was added at run time cannot be declared too: that
 // is a *DeclarationError.
+//
+// Of several processes that declare at once, one follows the other. If their
+// files are the same, the later ones change nothing.
 func (i *Issuer) Declare(ctx context.Context, d Declaration, now time.Time) error {
 	return i.db.write(ctx, func(tx *tx) error {
+		var id string
+		if err := tx.row(`SELECT id FROM issuers WHERE id = $1 FOR NO KEY UPDATE`, i.id).Scan(&id); err != nil {
+			return err
+		}
 		if err := i.declareClients(tx, d.Clients, now); err != nil {
 			return err
 		}
@@ -71,6 +80,7 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 	}
 
 	// Step 1: who is who. A subject that is given decides; else the name does.
+	users = slices.Clone(users) // the caller's stay as they are: this may run again
 	keep := map[oidc.Subject]bool{}
 	for n := range users {
 		user := &users[n]
@@ -87,7 +97,8 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 		keep[user.Subject] = true
 	}
 
-	// Step 2: those who are gone leave, and the others step aside.
+	// Step 2: those who are gone leave, and those who change step aside.
+	// Whoever has not changed is not touched, so that a start costs nothing.
 	old := map[oidc.Subject]local.Account{}
 	for _, account := range before {
 		old[account.Subject] = account
@@ -100,37 +111,46 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 			}
 		}
 	}
-	err = tx.exec(`UPDATE users SET username_key = '/' || subject, email_key = '' WHERE issuer = $1 AND declared = 1`, i.id)
-	if err != nil {
-		return err
+	users = slices.DeleteFunc(users, func(user local.Account) bool { return sameFile(old[user.Subject], user) })
+	for _, user := range users {
+		err := tx.exec(`UPDATE users SET username_key = '/' || subject, email_key = ''
+			WHERE issuer = $1 AND subject = $2 AND declared = 1`, i.id, string(user.Subject))
+		if err != nil {
+			return err
+		}
 	}
 
-	// Step 3: everybody takes their place.
+	// Step 3: they take their places.
 	for _, user := range users {
 		was, known := old[user.Subject]
-		if !known {
-			if err := i.addAccount(tx, user, now); err != nil {
-				return i.takenBy(tx, user, err)
+		err := tx.try(func() error {
+			if !known {
+				return i.addAccount(tx, user, now)
 			}
-			continue
-		}
-		err := tx.exec(`UPDATE users SET username = $1, username_key = $2, email = $3, email_key = $4,
-			email_verified = $5, name = $6, password_hash = $7, disabled = $8 WHERE issuer = $9 AND subject = $10`,
-			user.Username, strings.ToLower(user.Username), user.Email, strings.ToLower(user.Email),
-			oneIf(user.EmailVerified), user.Name, user.PasswordHash, oneIf(user.Disabled), i.id, string(user.Subject))
+			return tx.exec(`UPDATE users SET username = $1, username_key = $2, email = $3, email_key = $4,
+				email_verified = $5, name = $6, password_hash = $7, disabled = $8 WHERE issuer = $9 AND subject = $10`,
+				user.Username, strings.ToLower(user.Username), user.Email, strings.ToLower(user.Email),
+				oneIf(user.EmailVerified), user.Name, user.PasswordHash, oneIf(user.Disabled), i.id, string(user.Subject))
+		})
 		if conflict(err) {
 			err = ErrExists
 		}
 		if err != nil {
 			return i.takenBy(tx, user, err)
 		}
-		if user.Disabled || user.PasswordHash != was.PasswordHash {
+		if known && (user.Disabled || user.PasswordHash != was.PasswordHash) {
 			if err := i.endEverything(tx, user.Subject, now); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// sameFile reports whether the file says of a user what it said before.
+func sameFile(was, user local.Account) bool {
+	was.Groups, was.Epoch = user.Groups, user.Epoch // not said there
+	return reflect.DeepEqual(was, user)
 }
 
 // takenBy says which of a declared user's names somebody else has.
@@ -165,24 +185,13 @@ func subjectOf(accounts []local.Account, username string) oidc.Subject {
 }
 
 func (i *Issuer) declaredAccounts(tx *tx) ([]local.Account, error) {
-	stmt, err := tx.statement(`SELECT ` + accountColumns + ` FROM users WHERE issuer = $1 AND declared = 1`)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.Query(i.id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var accounts []local.Account
-	for rows.Next() {
-		account, err := readAccount(rows)
-		if err != nil {
-			return nil, err
-		}
+	err := tx.each(func(row scanner) error {
+		account, err := readAccount(row)
 		accounts = append(accounts, account)
-	}
-	return accounts, rows.Err()
+		return err
+	}, `SELECT `+accountColumns+` FROM users WHERE issuer = $1 AND declared = 1`, i.id)
+	return accounts, err
 }
 
 func (i *Issuer) declareGroups(tx *tx, groups []Group, now time.Time) error {

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -78,14 +79,15 @@ func (i *Issuer) AddMember(ctx context.Context, group string, subject oidc.Subje
 }
 
 func (i *Issuer) addMember(tx *tx, group string, subject oidc.Subject) error {
-	var found int
-	if err := tx.row(`SELECT COUNT(*) FROM user_groups WHERE issuer = $1 AND name = $2`, i.id, group).Scan(&found); err != nil {
-		return err
-	}
-	if found == 0 {
+	var found string
+	err := tx.row(`SELECT name FROM user_groups WHERE issuer = $1 AND name = $2 FOR SHARE`, i.id, group).Scan(&found)
+	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("group %q: %w", group, ErrNoGroup)
 	}
-	err := tx.exec(`INSERT INTO group_members (issuer, subject, group_name) VALUES ($1, $2, $3)
+	if err != nil {
+		return err
+	}
+	err = tx.exec(`INSERT INTO group_members (issuer, subject, group_name) VALUES ($1, $2, $3)
 		ON CONFLICT DO NOTHING`, i.id, string(subject), group)
 	if conflict(err) { // the foreign key: the group is there, so the user is not
 		return identity.ErrNotFound

@@ -25,6 +25,9 @@ type IssuerRecord struct {
 	ID           string // the same for ever, unlike its URL
 	URL          oidc.Issuer
 	SealedSecret string
+	// Specification is the settings of an issuer that was made at run time,
+	// as package admin writes them; empty for one of the configuration file.
+	Specification string
 }
 
 // ErrNoIssuer means that no such issuer was ever served from this database.
@@ -37,7 +40,8 @@ func (db *DB) Issuer(id string) *Issuer { return &Issuer{db, id} }
 // IssuerRecord returns the issuer's own row, or ErrNoIssuer.
 func (db *DB) IssuerRecord(ctx context.Context, id string) (IssuerRecord, error) {
 	record := IssuerRecord{ID: id}
-	err := db.row(ctx, `SELECT url, sealed_secret FROM issuers WHERE id = $1`, id).Scan(&record.URL, &record.SealedSecret)
+	err := db.row(ctx, `SELECT url, sealed_secret, specification FROM issuers WHERE id = $1`, id).
+		Scan(&record.URL, &record.SealedSecret, &record.Specification)
 	if errors.Is(err, sql.ErrNoRows) {
 		return IssuerRecord{}, ErrNoIssuer
 	}
@@ -47,8 +51,32 @@ func (db *DB) IssuerRecord(ctx context.Context, id string) (IssuerRecord, error)
 // AddIssuer keeps a new issuer. If it is there already, nothing changes.
 func (db *DB) AddIssuer(ctx context.Context, record IssuerRecord, now time.Time) error {
 	return db.write(ctx, func(tx *tx) error {
-		return tx.exec(`INSERT INTO issuers (id, url, sealed_secret, created_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT DO NOTHING`, record.ID, string(record.URL), record.SealedSecret, millis(now))
+		return tx.exec(`INSERT INTO issuers (id, url, sealed_secret, specification, created_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT DO NOTHING`, record.ID, string(record.URL), record.SealedSecret, record.Specification, millis(now))
+	})
+}
+
+// Issuers returns all issuers, sorted by ID.
+func (db *DB) Issuers(ctx context.Context) ([]IssuerRecord, error) {
+	var records []IssuerRecord
+	err := db.each(ctx, func(row scanner) error {
+		var r IssuerRecord
+		err := row.Scan(&r.ID, &r.URL, &r.SealedSecret, &r.Specification)
+		records = append(records, r)
+		return err
+	}, `SELECT id, url, sealed_secret, specification FROM issuers ORDER BY id`)
+	return records, err
+}
+
+// DeleteIssuer deletes an issuer that was made at run time, with all that is
+// its own, or returns ErrNoIssuer.
+func (db *DB) DeleteIssuer(ctx context.Context, id string) error {
+	return db.write(ctx, func(tx *tx) error {
+		deleted, err := tx.changed(`DELETE FROM issuers WHERE id = $1 AND specification <> ''`, id)
+		if err == nil && deleted == 0 {
+			return ErrNoIssuer
+		}
+		return err
 	})
 }
 
@@ -60,20 +88,41 @@ func (db *DB) SetIssuerURL(ctx context.Context, id string, url oidc.Issuer) erro
 }
 
 // Sweep deletes the sessions and grants that have expired, and the grants
-// whose code nobody came for.
+// whose code nobody came for. If another process is at it, it leaves the rest
+// to that one.
 func (i *Issuer) Sweep(ctx context.Context, now time.Time) error {
-	return i.db.write(ctx, func(tx *tx) error {
-		if err := tx.exec(`DELETE FROM sessions WHERE issuer = $1 AND expires_at <= $2`, i.id, millis(now)); err != nil {
-			return fmt.Errorf("sweeping sessions: %w", err)
-		}
+	for _, expired := range []struct{ what, table, condition string }{
+		{"sessions", "sessions", "expires_at <= $2"},
 		// A redeemed grant is kept until it expires even if it was ended, so
 		// that a replay is still told from a guess.
-		if err := tx.exec(`DELETE FROM grants WHERE issuer = $1 AND expires_at <= $2`, i.id, millis(now)); err != nil {
-			return fmt.Errorf("sweeping grants: %w", err)
+		{"grants", "grants", "expires_at <= $2"},
+		{"codes", "grants", "redeemed_at = 0 AND code_expires_at <= $2"},
+		{"devices", "device_requests", "expires_at <= $2"},
+		{"identifiers", "spent_identifiers", "expires_at <= $2"},
+	} {
+		for more := true; more; {
+			var swept int64
+			err := i.db.write(ctx, func(tx *tx) error {
+				swept = 0
+				if ours, err := tx.alone(lockSweep); err != nil || !ours {
+					return err
+				}
+				var err error
+				// The condition stands there twice: a row may have been used
+				// since it was found.
+				swept, err = tx.changed(`DELETE FROM `+expired.table+` WHERE issuer = $1 AND `+expired.condition+` AND id IN (
+					SELECT id FROM `+expired.table+` WHERE issuer = $1 AND `+expired.condition+` LIMIT $3)`, i.id, millis(now), sweepBatch)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("sweeping %s: %w", expired.what, err)
+			}
+			more = swept == sweepBatch
 		}
-		if err := tx.exec(`DELETE FROM grants WHERE issuer = $1 AND redeemed_at = 0 AND code_expires_at <= $2`, i.id, millis(now)); err != nil {
-			return fmt.Errorf("sweeping codes: %w", err)
-		}
-		return nil
-	})
+	}
+	return nil
 }
+
+// sweepBatch is how many rows are deleted at once, so that nobody waits long
+// for the rest of the writes.
+const sweepBatch = 1000

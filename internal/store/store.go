@@ -1,12 +1,15 @@
 // Copyright The Tegata Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store keeps everything on SQLite: one file, durable, several
-// processes at once.
+// Package store keeps everything, on SQLite or on PostgreSQL.
 //
-//   - store.go: opening, migrating, reading
-//   - commit.go: the one writer; concurrent writes share a commit
+//   - store.go: opening and reading; the seam between the two engines
+//   - schema.go: migrations
+//   - sqlite.go, commit.go: one file, several processes at once, and the one
+//     writer, whose concurrent writes share a commit
+//   - postgres.go, postgresurl.go: a pool of connections, several replicas
 //   - issuer.go and the files named after what they keep: the rows
+//   - stream.go, export.go, import.go, backup.go: everything at once
 //
 // An answer means that it is on disk (docs/adr/0007): a write returns after
 // the commit that holds it was synchronized. An [Issuer] handle scopes every
@@ -14,213 +17,294 @@
 //
 // The store implements the small interfaces that the domain packages declare;
 // it imports them, never the reverse, and only package admin imports it.
+//
+// # One SQL text for both
+//
+// The files of the rows do not know which engine they run on. They read with
+// DB.row and DB.each and write in a function that they hand to DB.write, and
+// keep to these rules (docs/adr/0010):
+//
+//   - Such a function uses its tx for everything, never the DB: it would wait
+//     for a second connection while it holds the first. It may run more than
+//     once, and leaves nothing behind outside the database but its results.
+//   - On SQLite there is one writer at a time. PostgreSQL has many, and each
+//     statement sees what was committed before it. A decision that stands on
+//     a row of another table, or on an earlier SELECT, locks that row: FOR
+//     SHARE, or FOR NO KEY UPDATE to keep others with the same lock waiting.
+//     SQLite is not shown these words.
+//   - A statement that may fail without ending the transaction goes through
+//     tx.try; PostgreSQL refuses every other one after a failure.
+//   - Texts are UTF-8 without NUL. What is not is found nowhere and kept
+//     nowhere.
+//   - Types are TEXT, which sorts by bytes on both, INTEGER and BIGINT.
 package store
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
-	"sync"
+	"reflect"
+	"strings"
 	"time"
+	"unicode/utf8"
 
-	"github.com/gofrs/flock"
-	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/tegata/tegata/internal/secret"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
 // DB is an open database. It is safe for concurrent use.
-type DB struct {
-	readers    *sql.DB
-	statements sync.Map // query text → *sql.Stmt of readers
-	writer     *committer
+type DB struct{ engine engine }
+
+// engine is what SQLite and PostgreSQL each do in their own way.
+type engine interface {
+	// read hands out what queries run on. It may run do again if a connection
+	// broke before do had begun to hand out rows.
+	read(ctx context.Context, do func(context.Context, querier) (begun bool, err error)) error
+	// write carries out do in a transaction, and returns when it is on disk.
+	write(ctx context.Context, do func(*tx) error) error
+	// snapshot hands out queries that all see the same moment.
+	snapshot(ctx context.Context, do func(querier) error) error
+	// ping reports whether reading and writing would work.
+	ping(ctx context.Context) error
+	// close waits for the writes that were begun.
+	close() error
 }
 
-// Config is how a database is opened.
-type Config struct {
-	// Path is the database file. It is made, with mode 0600, if it does not
-	// exist; its directory must.
-	Path string
-	// BusyTimeout is how long a write waits for another process. Zero means
-	// five seconds.
-	BusyTimeout time.Duration
+// querier runs statements: a connection of a database/sql pool, or what
+// prepares each statement once.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
+
+// Config is how a database is opened: the file at Path, or Postgres if it is
+// given.
+type Config struct {
+	// Path is the SQLite database file. It is made, with mode 0600, if it
+	// does not exist; its directory must.
+	Path string
+	// BusyTimeout is how long a write to it waits for another process. Zero
+	// means five seconds.
+	BusyTimeout time.Duration
+
+	Postgres *Postgres
+	// Existing refuses a database in which nothing was ever kept, with
+	// [ErrNoData].
+	Existing bool
+}
+
+// Postgres says where a PostgreSQL database is.
+type Postgres struct {
+	URL      string        // as [CheckPostgresURL] wants it
+	Password secret.String // empty: what libpq's environment and files say
+	CAFile   string        // PEM; empty: the authorities of the system
+	// MaxConnections is the most that are open at once. Zero means 16.
+	MaxConnections int
+	// Timeout is for one statement, for a connection to be made, and for
+	// waiting until one is free. Zero means ten seconds.
+	Timeout time.Duration
+}
+
+// ErrNoData means that nothing was ever kept in the database.
+var ErrNoData = errors.New("there is no data in the database")
 
 // Open opens the database and brings its schema up to date. A database of a
 // newer version is refused and left as it is.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	if c.BusyTimeout == 0 {
-		c.BusyTimeout = 5 * time.Second
+	var opened engine
+	var err error
+	if c.Postgres != nil {
+		opened, err = openPostgres(ctx, *c.Postgres, c.Existing)
+	} else {
+		opened, err = openSQLite(ctx, c)
 	}
-	// The journal files take the mode of the database file.
-	file, err := os.OpenFile(c.Path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
-	}
-	writing, err := sql.Open("sqlite", dsn(c, "synchronous(FULL)"))
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", c.Path, err)
-	}
-	writing.SetMaxOpenConns(1)
-	if err := lockedMigrate(ctx, c.Path, writing); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", c.Path, plain(err)), writing.Close())
-	}
-	readers, err := sql.Open("sqlite", dsn(c, "query_only(1)"))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", c.Path, err), writing.Close())
-	}
-	readers.SetMaxOpenConns(maxReaders)
-	readers.SetMaxIdleConns(maxReaders)
-	writer, err := startCommitter(ctx, writing)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", c.Path, plain(err)), readers.Close(), writing.Close())
-	}
-	return &DB{readers: readers, writer: writer}, nil
-}
-
-// maxReaders is more than there are processors, so that one slow read does
-// not hold up the others; each costs some 100 KiB once it was used.
-const maxReaders = 8
-
-// migrationTimeout is how long another process may take to change the schema.
-const migrationTimeout = 30 * time.Second
-
-func dsn(c Config, pragmas ...string) string {
-	path, err := filepath.Abs(c.Path)
-	if err != nil {
-		path = c.Path
-	}
-	query := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
-		"busy_timeout(" + strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10) + ")",
-		"journal_mode(WAL)",
-		"foreign_keys(1)",
-	}, pragmas...)}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
-}
-
-// lockedMigrate lets one process at a time look at the schema and change it.
-func lockedMigrate(ctx context.Context, path string, db *sql.DB) (err error) {
-	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	waiting, cancel := context.WithTimeout(ctx, migrationTimeout)
-	defer cancel()
-	if _, err := lock.TryLockContext(waiting, 10*time.Millisecond); ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return &UnavailableError{"another process has been changing the schema for " + migrationTimeout.String()}
-	} else if err != nil {
-		return fmt.Errorf("locking: %w", err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	return migrate(ctx, db)
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	sources := provider.ListSources()
-	newest := sources[len(sources)-1].Version
-	// Version 0 means a new file; goose makes its own table on the way up.
-	has, err := provider.GetDBVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if has > newest {
-		return fmt.Errorf("the database has schema version %d, this program knows %d: it was written by a newer version", has, newest)
-	}
-	if has == newest {
-		return nil
-	}
-	_, err = provider.Up(ctx)
-	return err
-}
-
-// Close waits for the writes that were begun and closes the database.
-func (db *DB) Close() error {
-	return errors.Join(db.readers.Close(), db.writer.stop())
-}
-
-// Ping reports whether the database answers, within the deadline of ctx. If
-// the last write failed, it tries one.
-func (db *DB) Ping(ctx context.Context) error {
-	var one int
-	if err := db.row(ctx, `SELECT 1`).Scan(&one); err != nil {
-		return plain(err)
-	}
-	if db.writer.lastFailure() == nil {
-		return nil
-	}
-	return db.write(ctx, func(tx *tx) error { return tx.exec(`PRAGMA user_version = 0`) })
-}
-
-// statement prepares each query text once.
-func (db *DB) statement(ctx context.Context, query string) (*sql.Stmt, error) {
-	if stmt, ok := db.statements.Load(query); ok {
-		return stmt.(*sql.Stmt), nil
-	}
-	stmt, err := db.readers.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	if prior, loaded := db.statements.LoadOrStore(query, stmt); loaded {
-		return prior.(*sql.Stmt), stmt.Close()
+	return &DB{opened}, nil
+}
+
+// Close waits for the writes that were begun and closes the database.
+func (db *DB) Close() error { return db.engine.close() }
+
+// Ping reports whether the database answers, within the deadline of ctx. If
+// the last write failed, it tries one.
+func (db *DB) Ping(ctx context.Context) error { return plain(db.engine.ping(ctx)) }
+
+// write runs do inside a transaction and returns after its commit is on disk.
+// do must not use the network nor wait for anybody. If ctx ends first, the
+// write may or may not happen.
+func (db *DB) write(ctx context.Context, do func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return stmt, nil
+	return plain(db.engine.write(ctx, do))
+}
+
+// each calls read for each row.
+func (db *DB) each(ctx context.Context, read func(scanner) error, query string, args ...any) error {
+	return plain(db.engine.read(ctx, func(ctx context.Context, q querier) (bool, error) {
+		return eachRow(ctx, q, read, query, args)
+	}))
+}
+
+// row is the first row of the query.
+func (db *DB) row(ctx context.Context, query string, args ...any) scanner {
+	return firstRow{func(read func(scanner) error) error { return db.each(ctx, read, query, args...) }}
 }
 
 // scanner is a row, or why there is none.
 type scanner interface{ Scan(into ...any) error }
 
-type failedRow struct{ err error }
-
-func (r failedRow) Scan(...any) error { return r.err }
-
-func (db *DB) row(ctx context.Context, query string, args ...any) scanner {
-	stmt, err := db.statement(ctx, query)
-	if err != nil {
-		return failedRow{err}
-	}
-	return stmt.QueryRowContext(ctx, args...)
+// firstRow runs its query when it is scanned.
+type firstRow struct {
+	each func(read func(scanner) error) error
 }
 
-// each calls read for each row.
-func (db *DB) each(ctx context.Context, read func(scanner) error, query string, args ...any) error {
-	stmt, err := db.statement(ctx, query)
-	if err != nil {
-		return plain(err)
+// Scan implements [scanner].
+func (r firstRow) Scan(into ...any) error {
+	found := false
+	err := r.each(func(row scanner) error {
+		if found {
+			return nil
+		}
+		found = true
+		return row.Scan(into...)
+	})
+	if err == nil && !found {
+		return sql.ErrNoRows
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	return err
+}
+
+// eachRow reports in begun whether read was called.
+func eachRow(ctx context.Context, q querier, read func(scanner) error, query string, args []any) (begun bool, err error) {
+	if !areTexts(args) {
+		return false, nil // no row holds it
+	}
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return plain(err)
+		return false, err
 	}
 	defer rows.Close()
 	for rows.Next() {
+		begun = true
 		if err := read(rows); err != nil {
-			return plain(err)
+			return begun, err
 		}
 	}
-	return plain(rows.Err())
+	return begun, rows.Err()
+}
+
+// tx is the transaction that a write runs in.
+type tx struct {
+	// ctx is the caller's on PostgreSQL. On SQLite the transaction belongs to
+	// several callers, and no statement stops when one of them goes away.
+	ctx context.Context
+	querier
+	postgres bool
+	limit    time.Duration // of one statement; 0: none
+	failed   error         // after it PostgreSQL takes no other statement
+}
+
+var errNoText = errors.New("a text that is not UTF-8, or holds the character NUL, cannot be kept")
+
+// changed runs a statement and returns how many rows it changed.
+func (t *tx) changed(query string, args ...any) (changed int64, err error) {
+	if !areTexts(args) {
+		return 0, errNoText
+	}
+	err = t.bounded(func(ctx context.Context) error {
+		result, err := t.ExecContext(ctx, query, args...)
+		if err == nil {
+			changed, err = result.RowsAffected()
+		}
+		return err
+	})
+	return changed, err
+}
+
+func (t *tx) exec(query string, args ...any) error {
+	_, err := t.changed(query, args...)
+	return err
+}
+
+// each calls read for each row.
+func (t *tx) each(read func(scanner) error, query string, args ...any) error {
+	return t.bounded(func(ctx context.Context) error {
+		_, err := eachRow(ctx, t, read, query, args)
+		return err
+	})
+}
+
+// row is the first row of the query.
+func (t *tx) row(query string, args ...any) scanner {
+	return firstRow{func(read func(scanner) error) error { return t.each(read, query, args...) }}
+}
+
+// bounded runs one statement within its time, and remembers its failure.
+func (t *tx) bounded(run func(context.Context) error) error {
+	err := within(t.ctx, t.limit, run)
+	if t.postgres && t.failed == nil {
+		t.failed = err
+	}
+	return err
+}
+
+// try runs do and, if it fails, undoes it; the transaction goes on.
+func (t *tx) try(do func() error) error {
+	if err := t.exec(`SAVEPOINT trial`); err != nil {
+		return err
+	}
+	failure := do()
+	if failure != nil {
+		t.failed = nil
+		if err := t.exec(`ROLLBACK TO SAVEPOINT trial`); err != nil {
+			return err
+		}
+	}
+	if err := t.exec(`RELEASE SAVEPOINT trial`); err != nil {
+		return err
+	}
+	return failure
+}
+
+// within gives run a limited time; none if the limit is 0. What the caller
+// gives up is not the database's failure, and what takes too long is.
+func within(ctx context.Context, limit time.Duration, run func(context.Context) error) error {
+	if limit == 0 {
+		return run(ctx)
+	}
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := run(bounded)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case bounded.Err() != nil:
+		return &UnavailableError{reason: "the database did not answer within " + limit.String()}
+	}
+	return err
+}
+
+// areTexts reports whether both engines can keep the arguments.
+func areTexts(args []any) bool {
+	for _, arg := range args {
+		if v := reflect.ValueOf(arg); v.Kind() == reflect.String && (!utf8.ValidString(v.String()) || strings.IndexByte(v.String(), 0) >= 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // UnavailableError means that the storage could not do now what it may do
-// later: another process holds it, or the disk is full.
-type UnavailableError struct{ reason string }
+// later: another process holds it, it cannot be reached, or its disk is full.
+type UnavailableError struct {
+	reason string
+	// unknown: whether the write happened nobody can say.
+	unknown bool
+}
 
 // Error implements [error].
 func (e *UnavailableError) Error() string { return e.reason }
@@ -228,33 +312,17 @@ func (e *UnavailableError) Error() string { return e.reason }
 // Temporary reports that it is worth trying again.
 func (e *UnavailableError) Temporary() bool { return true }
 
-// plain turns SQLite's errors into ours where a caller or a person can do
-// something about them.
-func plain(err error) error {
-	failure, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return err
-	}
-	switch failure.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return &UnavailableError{"the database is locked by another process"}
-	case sqlite3.SQLITE_FULL:
-		return &UnavailableError{"the disk is full"}
-	case sqlite3.SQLITE_IOERR:
-		return &UnavailableError{"the disk does not take or give the data: " + failure.Error()}
-	case sqlite3.SQLITE_READONLY:
-		return &UnavailableError{"the database cannot be written: " + failure.Error()}
-	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-		return errors.New("this is no SQLite database, or it is damaged")
-	}
-	return err
-}
+// Unknown reports that a write may have happened all the same: the connection
+// broke between its commit and the answer. It is false if nothing was changed.
+func (e *UnavailableError) Unknown() bool { return e.unknown }
 
-// conflict reports whether err says that a unique row is there already.
-func conflict(err error) bool {
-	failure, ok := errors.AsType[*sqlite.Error](err)
-	return ok && failure.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
-}
+// plain turns the engines' errors into ours where a caller or a person can do
+// something about them.
+func plain(err error) error { return plainPostgres(plainSQLite(err)) }
+
+// conflict reports whether err says that a unique row is there already, or
+// that a row that another one needs is not.
+func conflict(err error) bool { return conflictSQLite(err) || conflictPostgres(err) }
 
 // millis is how times are kept; the zero time is 0.
 func millis(t time.Time) int64 {

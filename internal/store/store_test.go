@@ -20,14 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/tegata/tegata/internal/clientregistry"
-	"github.com/tegata/tegata/internal/identity"
-	"github.com/tegata/tegata/internal/identity/local"
-	"github.com/tegata/tegata/internal/oidc"
-	"github.com/tegata/tegata/internal/provider/grant"
-	"github.com/tegata/tegata/internal/provider/session"
-	"github.com/tegata/tegata/internal/signingkey"
 	"github.com/tegata/tegata/internal/store"
+	"github.com/tegata/tegata/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -39,8 +33,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// noon is when the tests happen; times are kept in milliseconds.
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
+// What the suite uses, these tests use too.
+var (
+	noon        = storetest.Noon
+	account     = storetest.Account
+	newGrant    = storetest.Grant
+	addIssuer   = storetest.AddIssuer
+	check       = storetest.Check
+	wantErr     = storetest.WantErr
+	unavailable = storetest.Unavailable
+)
+
+func TestStorageOnSQLite(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) *store.DB {
+		db, _ := empty(t)
+		return db
+	})
+}
 
 func open(t testing.TB, path string) *store.DB {
 	t.Helper()
@@ -51,8 +61,8 @@ func open(t testing.TB, path string) *store.DB {
 	return db
 }
 
-// fresh opens a new database with one issuer.
-func fresh(t testing.TB) (*store.DB, *store.Issuer, string) {
+// empty opens a new database.
+func empty(t testing.TB) (*store.DB, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tegata.db")
 	db := open(t, path)
@@ -61,13 +71,14 @@ func fresh(t testing.TB) (*store.DB, *store.Issuer, string) {
 			check(t, db.Close())
 		}
 	})
-	return db, addIssuer(t, db, "one"), path
+	return db, path
 }
 
-func addIssuer(t testing.TB, db *store.DB, id string) *store.Issuer {
+// fresh opens a new database with one issuer.
+func fresh(t testing.TB) (*store.DB, *store.Issuer, string) {
 	t.Helper()
-	check(t, db.AddIssuer(context.Background(), store.IssuerRecord{ID: id, SealedSecret: "sealed"}, noon))
-	return db.Issuer(id)
+	db, path := empty(t)
+	return db, addIssuer(t, db, "one"), path
 }
 
 // raw opens the file beside the store, as another program would.
@@ -77,442 +88,6 @@ func raw(t testing.TB, path string) *sql.DB {
 	check(t, err)
 	t.Cleanup(func() { db.Close() })
 	return db
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, what string, got, want error) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Errorf("%s: got error %v, want %v", what, got, want)
-	}
-}
-
-func unavailable(err error) bool {
-	_, ok := errors.AsType[*store.UnavailableError](err)
-	return ok
-}
-
-func account(name string) local.Account {
-	return local.Account{User: identity.User{
-		Subject: oidc.Subject(name + "-subject"), Username: name, Email: name + "@example.com", EmailVerified: true, Groups: []string{},
-	}, PasswordHash: "hash of " + name}
-}
-
-func client(id string) clientregistry.Client {
-	return clientregistry.Client{ID: oidc.ClientID(id), RedirectURIs: []string{"http://localhost:8000"}}
-}
-
-func newGrant(id, client, subject string) grant.Grant {
-	return grant.Grant{
-		ID: id, Client: oidc.ClientID(client), Subject: oidc.Subject(subject), Scopes: oidc.Scopes{"openid", "email"},
-		AuthTime: noon, CreatedAt: noon, ExpiresAt: noon.Add(24 * time.Hour), RedirectURI: "http://localhost:8000", CodeChallenge: "challenge",
-		Nonce: "nonce", CodeHash: "code hash of " + id, CodeExpiresAt: noon.Add(time.Minute),
-	}
-}
-
-func newSession(id, subject string) session.Session {
-	return session.Session{ID: id, SecretHash: "secret of " + id, Subject: oidc.Subject(subject), AuthTime: noon, ExpiresAt: noon.Add(time.Hour)}
-}
-
-// What the domain asks of a storage, one promise after the other.
-func TestStorageKeepsItsPromises(t *testing.T) {
-	t.Parallel()
-	ctx := t.Context()
-	for name, promise := range map[string]func(t *testing.T, i *store.Issuer){
-		"an account comes back as it was": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddGroup(ctx, "g", noon))
-			want := account("alice")
-			want.Name, want.Groups = "Alice Liddell", []string{"g"}
-			check(t, i.AddAccount(ctx, want, noon))
-			for _, login := range []string{"alice", "ALICE", "Alice@Example.com"} {
-				got, err := i.AccountByLogin(ctx, login)
-				check(t, err)
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("by %s (-want +got):\n%s", login, diff)
-				}
-			}
-			got, err := i.AccountBySubject(ctx, want.Subject)
-			check(t, err)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("by subject (-want +got):\n%s", diff)
-			}
-		},
-		"nobody is found under nothing": func(t *testing.T, i *store.Issuer) {
-			a := account("alice")
-			a.Email = ""
-			check(t, i.AddAccount(ctx, a, noon))
-			for _, login := range []string{"", "@", "alice-subject", "ali%", "alice' OR '1'='1"} {
-				_, err := i.AccountByLogin(ctx, login)
-				wantErr(t, login, err, identity.ErrNotFound)
-			}
-		},
-		"names and addresses are given once": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddAccount(ctx, account("alice"), noon))
-			same := account("ALICE")
-			same.Email = ""
-			wantErr(t, "name", i.AddAccount(ctx, same, noon), store.ErrExists)
-			other := account("bob")
-			other.Email = "Alice@EXAMPLE.com"
-			wantErr(t, "address", i.AddAccount(ctx, other, noon), store.ErrExists)
-			for _, name := range []string{"carol", "dave"} { // no address is no address twice
-				a := account(name)
-				a.Email = ""
-				check(t, i.AddAccount(ctx, a, noon))
-			}
-		},
-		"an account in a group that is not there is not added": func(t *testing.T, i *store.Issuer) {
-			a := account("alice")
-			a.Groups = []string{"none"}
-			wantErr(t, "add", i.AddAccount(ctx, a, noon), store.ErrNoGroup)
-			_, err := i.AccountByLogin(ctx, "alice")
-			wantErr(t, "find", err, identity.ErrNotFound)
-		},
-		"a password hash is upgraded only from the one that was checked": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddAccount(ctx, account("alice"), noon))
-			check(t, i.UpgradePasswordHash(ctx, "alice-subject", "another", "late"))
-			check(t, i.UpgradePasswordHash(ctx, "alice-subject", "hash of alice", "better"))
-			got, err := i.AccountByLogin(ctx, "alice")
-			check(t, err)
-			if got.PasswordHash != "better" {
-				t.Errorf("got %q, want better", got.PasswordHash)
-			}
-		},
-		"a new password, a ban and a deletion end everything": func(t *testing.T, i *store.Issuer) {
-			for name, act := range map[string]func(oidc.Subject) error{
-				"password": func(s oidc.Subject) error { return i.SetPasswordHash(ctx, s, "new", noon) },
-				"disable":  func(s oidc.Subject) error { return i.SetDisabled(ctx, s, true, noon) },
-				"delete":   func(s oidc.Subject) error { return i.DeleteAccount(ctx, s, noon) },
-			} {
-				a := account(name)
-				check(t, i.AddAccount(ctx, a, noon))
-				check(t, i.AddSession(ctx, newSession(name, string(a.Subject))))
-				check(t, i.AddGrant(ctx, newGrant(name, "c", string(a.Subject))))
-				check(t, i.RedeemCode(ctx, name, noon))
-				check(t, act(a.Subject))
-				wantEnded(t, i, name)
-			}
-			wantErr(t, "nobody", i.SetPasswordHash(ctx, "nobody", "x", noon), identity.ErrNotFound)
-			wantErr(t, "nobody", i.SetDisabled(ctx, "nobody", true, noon), identity.ErrNotFound)
-			wantErr(t, "nobody", i.DeleteAccount(ctx, "nobody", noon), identity.ErrNotFound)
-		},
-		"groups": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddAccount(ctx, account("bob"), noon))
-			check(t, i.AddAccount(ctx, account("alice"), noon))
-			check(t, i.AddGroup(ctx, "z", noon))
-			check(t, i.AddGroup(ctx, "a", noon))
-			wantErr(t, "again", i.AddGroup(ctx, "a", noon), store.ErrExists)
-			for range 2 {
-				check(t, i.AddMember(ctx, "z", "bob-subject"))
-			}
-			check(t, i.AddMember(ctx, "z", "alice-subject"))
-			wantErr(t, "no group", i.AddMember(ctx, "none", "bob-subject"), store.ErrNoGroup)
-			wantErr(t, "no user", i.AddMember(ctx, "z", "nobody"), identity.ErrNotFound)
-			groups, err := i.GroupList(ctx)
-			check(t, err)
-			if diff := cmp.Diff([]store.Group{{Name: "a", Members: []string{}}, {Name: "z", Members: []string{"alice", "bob"}}}, groups); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			for _, want := range []bool{true, false} {
-				was, err := i.RemoveMember(ctx, "z", "bob-subject")
-				check(t, err)
-				if was != want {
-					t.Errorf("RemoveMember = %t, want %t", was, want)
-				}
-			}
-			check(t, i.DeleteGroup(ctx, "z"))
-			wantErr(t, "gone", i.DeleteGroup(ctx, "z"), store.ErrNoGroup)
-			a, err := i.AccountByLogin(ctx, "alice")
-			check(t, err)
-			if len(a.Groups) != 0 {
-				t.Errorf("alice is in %v, want nothing", a.Groups)
-			}
-		},
-		"clients": func(t *testing.T, i *store.Issuer) {
-			want := client("web")
-			want.SecretHash, want.Scopes, want.GroupsClaim, want.SigningAlg, want.Name = "sha256:x", oidc.Scopes{"openid"}, "roles", "ES256", "Web"
-			check(t, i.AddClient(ctx, want, noon))
-			wantErr(t, "again", i.AddClient(ctx, want, noon), store.ErrExists)
-			got, err := i.Client(ctx, "web")
-			check(t, err)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			_, err = i.Client(ctx, "WEB") // RFC 6749: a client ID has a case
-			wantErr(t, "case", err, clientregistry.ErrNotFound)
-			check(t, i.AddGrant(ctx, newGrant("g", "web", "s")))
-			check(t, i.DeleteClient(ctx, "web"))
-			wantErr(t, "gone", i.DeleteClient(ctx, "web"), clientregistry.ErrNotFound)
-			if g, err := i.Grant(ctx, "g"); err == nil && g.Live(noon) {
-				t.Error("the grant of a deleted client lives")
-			}
-		},
-		"sessions": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddAccount(ctx, account("alice"), noon))
-			want := newSession("s", "alice-subject")
-			check(t, i.AddSession(ctx, want))
-			got, err := i.SessionBySecretHash(ctx, want.SecretHash)
-			check(t, err)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			for range 2 {
-				check(t, i.EndSession(ctx, "s"))
-			}
-			_, err = i.SessionBySecretHash(ctx, want.SecretHash)
-			wantErr(t, "ended", err, session.ErrNotFound)
-		},
-		"a login under way does not outlive what ends all logins": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddAccount(ctx, account("alice"), noon))
-			check(t, i.AddSession(ctx, newSession("before", "alice-subject")))
-			standing := newGrant("standing", "c", "alice-subject")
-			standing.SessionID = "before"
-			check(t, i.AddGrant(ctx, standing))
-
-			check(t, i.SetPasswordHash(ctx, "alice-subject", "another", noon))
-			late := newSession("late", "alice-subject") // its password was checked before
-			wantErr(t, "session", i.AddSession(ctx, late), session.ErrOvertaken)
-			overtaken := newGrant("overtaken", "c", "alice-subject")
-			overtaken.SessionID = "before"
-			wantErr(t, "grant", i.AddGrant(ctx, overtaken), session.ErrOvertaken)
-
-			now, err := i.AccountBySubject(ctx, "alice-subject")
-			check(t, err)
-			late.Epoch = now.Epoch
-			check(t, i.AddSession(ctx, late))
-			check(t, i.SetDisabled(ctx, "alice-subject", true, noon))
-			check(t, i.SetDisabled(ctx, "alice-subject", false, noon))
-			late.ID, late.SecretHash = "later", "later"
-			wantErr(t, "after disabling and enabling", i.AddSession(ctx, late), session.ErrOvertaken)
-		},
-		"a grant comes back as it was": func(t *testing.T, i *store.Issuer) {
-			want := newGrant("g", "c", "s")
-			check(t, i.AddGrant(ctx, want))
-			got, err := i.Grant(ctx, "g")
-			check(t, err)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			_, err = i.Grant(ctx, "h")
-			wantErr(t, "another", err, grant.ErrNotFound)
-			if err := i.AddGrant(ctx, want); err == nil {
-				t.Error("the same grant was added twice")
-			}
-		},
-		"a code is used once, by one": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddGrant(ctx, newGrant("g", "c", "s")))
-			if won := race(16, func() error { return i.RedeemCode(ctx, "g", noon) }, grant.ErrCodeUsed, t); won != 1 {
-				t.Errorf("%d of 16 redeemed the code, want 1", won)
-			}
-			g, err := i.Grant(ctx, "g")
-			check(t, err)
-			if g.Generation != 1 || !g.RedeemedAt.Equal(noon) || !g.RotatedAt.Equal(noon) {
-				t.Errorf("got %+v", g)
-			}
-			wantErr(t, "no grant", i.RedeemCode(ctx, "none", noon), grant.ErrCodeUsed)
-		},
-		"a refresh token rotates once, by one": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddGrant(ctx, newGrant("g", "c", "s")))
-			check(t, i.RedeemCode(ctx, "g", noon))
-			for from := 1; from <= 3; from++ {
-				at := noon.Add(time.Duration(from) * time.Minute)
-				if won := race(16, func() error { return i.RotateRefreshToken(ctx, "g", from, at) }, grant.ErrSuperseded, t); won != 1 {
-					t.Errorf("%d of 16 rotated token %d, want 1", won, from)
-				}
-			}
-			g, err := i.Grant(ctx, "g")
-			check(t, err)
-			if g.Generation != 4 || !g.RotatedAt.Equal(noon.Add(3*time.Minute)) {
-				t.Errorf("got generation %d, rotated at %s", g.Generation, g.RotatedAt)
-			}
-		},
-		"an ended grant stays ended": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddGrant(ctx, newGrant("g", "c", "s")))
-			check(t, i.EndGrant(ctx, "g", noon))
-			check(t, i.EndGrant(ctx, "g", noon.Add(time.Hour)))
-			wantErr(t, "redeem", i.RedeemCode(ctx, "g", noon), grant.ErrCodeUsed)
-			wantErr(t, "rotate", i.RotateRefreshToken(ctx, "g", 0, noon), grant.ErrSuperseded)
-			g, err := i.Grant(ctx, "g")
-			check(t, err)
-			if !g.EndedAt.Equal(noon) {
-				t.Errorf("ended at %s, want the first time", g.EndedAt)
-			}
-		},
-		"one signing key for each algorithm": func(t *testing.T, i *store.Issuer) {
-			for _, id := range []string{"first", "second"} {
-				for _, alg := range []string{"RS256", "ES256"} {
-					check(t, i.AddSigningKey(ctx, signingkey.Record{ID: id + alg, Algorithm: alg, SealedPrivate: "sealed", CreatedAt: noon}))
-				}
-			}
-			got, err := i.SigningKeys(ctx)
-			check(t, err)
-			want := []signingkey.Record{
-				{ID: "firstRS256", Algorithm: "RS256", SealedPrivate: "sealed", CreatedAt: noon},
-				{ID: "firstES256", Algorithm: "ES256", SealedPrivate: "sealed", CreatedAt: noon},
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		},
-		"sweeping takes what has expired and keeps the evidence of a replay": func(t *testing.T, i *store.Issuer) {
-			check(t, i.AddAccount(ctx, account("alice"), noon))
-			check(t, i.AddSession(ctx, newSession("old", "alice-subject")))
-			later := newSession("later", "alice-subject")
-			later.ExpiresAt = noon.Add(48 * time.Hour)
-			check(t, i.AddSession(ctx, later))
-			for _, id := range []string{"forgotten", "redeemed", "ended"} {
-				check(t, i.AddGrant(ctx, newGrant(id, "c", "s")))
-			}
-			check(t, i.RedeemCode(ctx, "redeemed", noon))
-			check(t, i.RedeemCode(ctx, "ended", noon))
-			check(t, i.EndGrant(ctx, "ended", noon))
-			sweep := func(at time.Time, sessions, grants string) {
-				t.Helper()
-				check(t, i.Sweep(ctx, at))
-				left := ""
-				for _, id := range []string{"old", "later"} {
-					if _, err := i.SessionBySecretHash(ctx, "secret of "+id); err == nil {
-						left += id + " "
-					}
-				}
-				if left != sessions {
-					t.Errorf("after %s: sessions %q, want %q", at.Sub(noon), left, sessions)
-				}
-				left = ""
-				for _, id := range []string{"forgotten", "redeemed", "ended"} {
-					if _, err := i.Grant(ctx, id); err == nil {
-						left += id + " "
-					}
-				}
-				if left != grants {
-					t.Errorf("after %s: grants %q, want %q", at.Sub(noon), left, grants)
-				}
-			}
-			sweep(noon.Add(time.Second), "old later ", "forgotten redeemed ended ")
-			sweep(noon.Add(2*time.Minute), "old later ", "redeemed ended ")
-			sweep(noon.Add(2*time.Hour), "later ", "redeemed ended ")
-			sweep(noon.Add(25*time.Hour), "later ", "")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, i, _ := fresh(t)
-			promise(t, i)
-		})
-	}
-}
-
-// race runs act n times at once and returns how often it succeeded.
-func race(n int, act func() error, otherwise error, t *testing.T) (won int) {
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	for range n {
-		wait.Go(func() {
-			err := act()
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				won++
-			} else if !errors.Is(err, otherwise) {
-				t.Errorf("got error %v, want %v", err, otherwise)
-			}
-		})
-	}
-	wait.Wait()
-	return won
-}
-
-func wantEnded(t *testing.T, i *store.Issuer, id string) {
-	t.Helper()
-	if _, err := i.SessionBySecretHash(t.Context(), "secret of "+id); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("%s: the session is there: %v", id, err)
-	}
-	g, err := i.Grant(t.Context(), id)
-	if err == nil && g.Live(noon) {
-		t.Errorf("%s: the grant lives", id)
-	}
-	if err := i.RotateRefreshToken(t.Context(), id, 1, noon); err == nil {
-		t.Errorf("%s: a refresh token of it still rotates", id)
-	}
-}
-
-func TestIssuersNeverSeeEachOther(t *testing.T) {
-	t.Parallel()
-	ctx := t.Context()
-	db, one, _ := fresh(t)
-	two := addIssuer(t, db, "two")
-	fill := func(i *store.Issuer) {
-		check(t, i.AddGroup(ctx, "g", noon))
-		a := account("alice")
-		a.Groups = []string{"g"}
-		check(t, i.AddAccount(ctx, a, noon))
-		check(t, i.AddClient(ctx, client("c"), noon))
-		check(t, i.AddSession(ctx, newSession("s", "alice-subject")))
-		check(t, i.AddGrant(ctx, newGrant("grant", "c", "alice-subject")))
-		check(t, i.AddSigningKey(ctx, signingkey.Record{ID: "k", Algorithm: "RS256", SealedPrivate: "p", CreatedAt: noon}))
-	}
-	look := func(i *store.Issuer) string {
-		accounts, err := i.AccountList(ctx)
-		check(t, err)
-		groups, err := i.GroupList(ctx)
-		check(t, err)
-		clients, err := i.ClientList(ctx)
-		check(t, err)
-		keys, err := i.SigningKeys(ctx)
-		check(t, err)
-		_, bySubject := i.AccountBySubject(ctx, "alice-subject")
-		_, byLogin := i.AccountByLogin(ctx, "alice")
-		_, byAddress := i.AccountByLogin(ctx, "alice@example.com")
-		_, c := i.Client(ctx, "c")
-		_, s := i.SessionBySecretHash(ctx, "secret of s")
-		g, err := i.Grant(ctx, "grant")
-		return fmt.Sprint(accounts, groups, clients, keys, bySubject, byLogin, byAddress, c, s, g, err)
-	}
-	nothing := look(two)
-	fill(one)
-	if got := look(two); got != nothing {
-		t.Errorf("the second issuer sees\n%s\nwant\n%s", got, nothing)
-	}
-	before := look(one)
-
-	// Nothing that the second does reaches the first.
-	wantErr(t, "password", two.SetPasswordHash(ctx, "alice-subject", "x", noon), identity.ErrNotFound)
-	wantErr(t, "disable", two.SetDisabled(ctx, "alice-subject", true, noon), identity.ErrNotFound)
-	wantErr(t, "delete", two.DeleteAccount(ctx, "alice-subject", noon), identity.ErrNotFound)
-	check(t, two.UpgradePasswordHash(ctx, "alice-subject", "hash of alice", "x"))
-	wantErr(t, "member", two.AddMember(ctx, "g", "alice-subject"), store.ErrNoGroup)
-	check(t, two.AddGroup(ctx, "mine", noon))
-	wantErr(t, "member", two.AddMember(ctx, "mine", "alice-subject"), identity.ErrNotFound)
-	if was, err := two.RemoveMember(ctx, "g", "alice-subject"); was || err != nil {
-		t.Errorf("RemoveMember = %t, %v", was, err)
-	}
-	wantErr(t, "group", two.DeleteGroup(ctx, "g"), store.ErrNoGroup)
-	wantErr(t, "client", two.DeleteClient(ctx, "c"), clientregistry.ErrNotFound)
-	check(t, two.EndSession(ctx, "s"))
-	wantErr(t, "redeem", two.RedeemCode(ctx, "grant", noon), grant.ErrCodeUsed)
-	wantErr(t, "rotate", two.RotateRefreshToken(ctx, "grant", 0, noon), grant.ErrSuperseded)
-	check(t, two.EndGrant(ctx, "grant", noon))
-	check(t, two.Sweep(ctx, noon.Add(1000*time.Hour)))
-	check(t, two.Declare(ctx, store.Declaration{}, noon))
-	check(t, two.DeleteGroup(ctx, "mine"))
-	if got := look(one); got != before {
-		t.Errorf("the first issuer has\n%s\nwant\n%s", got, before)
-	}
-
-	// The same names, subjects and IDs may be in both.
-	fill(two)
-	check(t, two.DeleteAccount(ctx, "alice-subject", noon))
-	if got := look(one); got != before {
-		t.Errorf("after the twin was deleted the first issuer has\n%s\nwant\n%s", got, before)
-	}
-	if _, err := db.IssuerRecord(ctx, "three"); !errors.Is(err, store.ErrNoIssuer) {
-		t.Errorf("a third issuer: %v, want ErrNoIssuer", err)
-	}
 }
 
 func TestDatabaseFileIsOurs(t *testing.T) {
@@ -861,56 +436,6 @@ func TestCloseCarriesOutWhatIsQueued(t *testing.T) {
 	}
 }
 
-// Sixteen times as many workers as connections, each of them reading and
-// writing: nobody waits for somebody who waits for a connection.
-func TestMoreWorkersThanConnectionsNeverDeadlock(t *testing.T) {
-	t.Parallel()
-	_, i, _ := fresh(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
-	defer cancel()
-	check(t, i.AddGroup(ctx, "g", noon))
-	var wait sync.WaitGroup
-	for n := range 16 * store.MaxReaders {
-		wait.Go(func() {
-			id := fmt.Sprint("worker", n)
-			for _, act := range []func() error{
-				func() error { return i.AddAccount(ctx, account(id), noon) },
-				func() error { return i.AddGrant(ctx, newGrant(id, "c", id)) },
-				func() error { return i.RedeemCode(ctx, id, noon) },
-				func() error { _, err := i.AccountByLogin(ctx, id); return err },
-				func() error { return i.AddMember(ctx, "g", account(id).Subject) },
-				func() error { _, err := i.GroupList(ctx); return err },
-				func() error { return i.RotateRefreshToken(ctx, id, 1, noon) },
-				func() error { _, err := i.Grant(ctx, id); return err },
-			} {
-				if err := act(); err != nil {
-					t.Errorf("%s: %v", id, err)
-					return
-				}
-			}
-		})
-	}
-	wait.Wait()
-	accounts, err := i.AccountList(ctx)
-	check(t, err)
-	if len(accounts) != 16*store.MaxReaders {
-		t.Errorf("got %d accounts, want %d", len(accounts), 16*store.MaxReaders)
-	}
-}
-
-func TestReadSeesTheWriteThatWasAnswered(t *testing.T) {
-	t.Parallel()
-	_, i, _ := fresh(t)
-	check(t, i.AddGrant(t.Context(), newGrant("g", "c", "s")))
-	check(t, i.RedeemCode(t.Context(), "g", noon))
-	for n := 1; n < 200; n++ {
-		check(t, i.RotateRefreshToken(t.Context(), "g", n, noon))
-		if g, err := i.Grant(t.Context(), "g"); err != nil || g.Generation != n+1 {
-			t.Fatalf("after rotation %d: generation %d, %v", n, g.Generation, err)
-		}
-	}
-}
-
 func TestLockedDatabaseIsUnavailableAndHeals(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tegata.db")
@@ -985,4 +510,11 @@ func wantIntegrity(t *testing.T, path string) {
 	}
 	check(t, rows.Err())
 	check(t, other.Close())
+}
+
+func BenchmarkSQLite(b *testing.B) {
+	storetest.Benchmark(b, func(t testing.TB) *store.DB {
+		db, _ := empty(t)
+		return db
+	})
 }

@@ -7,6 +7,7 @@ CREATE TABLE issuers (
     id            TEXT   NOT NULL PRIMARY KEY,
     url           TEXT   NOT NULL,
     sealed_secret TEXT   NOT NULL, -- 32 random bytes, sealed with the key-encryption key
+    specification TEXT   NOT NULL, -- its settings as JSON; empty: the configuration file has them
     created_at    BIGINT NOT NULL
 );
 
@@ -15,8 +16,10 @@ CREATE TABLE signing_keys (
     id             TEXT    NOT NULL, -- RFC 7638 thumbprint
     algorithm      TEXT    NOT NULL,
     generation     INTEGER NOT NULL, -- counts the keys of one algorithm
-    sealed_private TEXT    NOT NULL,
-    created_at     BIGINT  NOT NULL,
+    sealed_private TEXT    NOT NULL, -- sealed with the key-encryption key; empty once it is revoked
+    published_at   BIGINT  NOT NULL,
+    signs_from     BIGINT  NOT NULL, -- until a later generation does
+    revoked_at     BIGINT  NOT NULL, -- 0 unless it is
     PRIMARY KEY (issuer, id),
     UNIQUE (issuer, algorithm, generation)
 );
@@ -73,7 +76,12 @@ CREATE TABLE sessions (
     secret_hash TEXT   NOT NULL, -- SHA-256 of the cookie's value
     subject     TEXT   NOT NULL,
     auth_time   BIGINT NOT NULL,
-    expires_at  BIGINT NOT NULL,
+    methods     TEXT   NOT NULL, -- how the end user proved who they are, RFC 8176
+    device      TEXT   NOT NULL, -- in words, at the login
+    address     TEXT   NOT NULL, -- at the login
+    used_at     BIGINT NOT NULL, -- to the nearest minutes
+    expires_at  BIGINT NOT NULL, -- unless it is used again
+    ends_at     BIGINT NOT NULL, -- used or not
     PRIMARY KEY (issuer, id)
 );
 CREATE UNIQUE INDEX sessions_by_secret ON sessions (issuer, secret_hash);
@@ -86,8 +94,12 @@ CREATE TABLE grants (
     client          TEXT    NOT NULL,
     subject         TEXT    NOT NULL,
     scopes          TEXT    NOT NULL,
+    claims          TEXT    NOT NULL, -- asked of userinfo by name
     session         TEXT    NOT NULL,
     auth_time       BIGINT  NOT NULL,
+    methods         TEXT    NOT NULL, -- how the end user proved who they are, RFC 8176
+    device          TEXT    NOT NULL, -- in words, at the login
+    address         TEXT    NOT NULL, -- at the login
     created_at      BIGINT  NOT NULL,
     expires_at      BIGINT  NOT NULL,
     ended_at        BIGINT  NOT NULL, -- 0 while it lives
@@ -103,10 +115,42 @@ CREATE TABLE grants (
 );
 CREATE INDEX grants_by_subject ON grants (issuer, subject);
 CREATE INDEX grants_by_client ON grants (issuer, client);
+CREATE INDEX grants_by_session ON grants (issuer, session);
 CREATE INDEX grants_by_expiry ON grants (issuer, expires_at);
 CREATE INDEX grants_by_code_expiry ON grants (issuer, code_expires_at) WHERE redeemed_at = 0;
 
+CREATE TABLE device_requests (
+    issuer         TEXT   NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
+    id             TEXT   NOT NULL,
+    client         TEXT   NOT NULL,
+    scopes         TEXT   NOT NULL,
+    code_hash      TEXT   NOT NULL, -- SHA-256 of the device code
+    user_code_hash TEXT   NOT NULL, -- MAC of the user code
+    code_challenge TEXT   NOT NULL,
+    device         TEXT   NOT NULL, -- what asked, in words
+    address        TEXT   NOT NULL, -- where it asked from
+    created_at     BIGINT NOT NULL,
+    expires_at     BIGINT NOT NULL,
+    decided_at     BIGINT NOT NULL, -- 0 while it waits
+    grant_id       TEXT   NOT NULL, -- empty while it waits, and if it was refused
+    PRIMARY KEY (issuer, id)
+);
+CREATE UNIQUE INDEX device_requests_by_code ON device_requests (issuer, code_hash);
+CREATE UNIQUE INDEX device_requests_by_user_code ON device_requests (issuer, user_code_hash);
+CREATE INDEX device_requests_by_client ON device_requests (issuer, client);
+CREATE INDEX device_requests_by_expiry ON device_requests (issuer, expires_at);
+
+CREATE TABLE spent_identifiers (
+    issuer     TEXT   NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
+    id         TEXT   NOT NULL, -- of a client's proof that was used, of an access token that was revoked
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (issuer, id)
+);
+CREATE INDEX spent_identifiers_by_expiry ON spent_identifiers (issuer, expires_at);
+
 -- +goose Down
+DROP TABLE spent_identifiers;
+DROP TABLE device_requests;
 DROP TABLE grants;
 DROP TABLE sessions;
 DROP TABLE group_members;

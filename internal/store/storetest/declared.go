@@ -1,9 +1,10 @@
 // Copyright The Tegata Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package storetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -19,10 +20,10 @@ import (
 // declared is a user as a configuration file has it: without a subject unless
 // it says one.
 func declared(name, email, subject string) local.Account {
-	a := account(name)
+	a := Account(name)
 	a.Subject, a.Email = "", email
 	if subject != "" {
-		a.Subject = account(subject).Subject
+		a.Subject = Account(subject).Subject
 	}
 	return a
 }
@@ -34,7 +35,7 @@ func users(accounts ...local.Account) store.Declaration { return store.Declarati
 func people(t *testing.T, i *store.Issuer) []string {
 	t.Helper()
 	accounts, err := i.AccountList(t.Context())
-	check(t, err)
+	Check(t, err)
 	list := []string{}
 	for _, a := range accounts {
 		subject := string(a.Subject)
@@ -47,8 +48,7 @@ func people(t *testing.T, i *store.Issuer) []string {
 }
 
 // Each of these is a file that somebody edits, and starts the server again.
-func TestDeclareFollowsTheFile(t *testing.T) {
-	t.Parallel()
+func declareFollowsTheFile(t *testing.T, open Opener) {
 	for _, test := range []struct {
 		name         string
 		before, then store.Declaration
@@ -105,23 +105,22 @@ func TestDeclareFollowsTheFile(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, i, _ := fresh(t)
-			check(t, i.Declare(t.Context(), test.before, noon))
-			if err := i.Declare(t.Context(), test.then, noon); err != nil {
+			i := fresh(t, open)
+			Check(t, i.Declare(t.Context(), test.before, Noon))
+			if err := i.Declare(t.Context(), test.then, Noon); err != nil {
 				t.Fatalf("declaring the changed file: %v", err)
 			}
 			if diff := cmp.Diff(test.want, people(t, i)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			check(t, i.Declare(t.Context(), test.then, noon)) // and once more, as the next start does
+			Check(t, i.Declare(t.Context(), test.then, Noon)) // and once more, as the next start does
 		})
 	}
 }
 
 // Whoever leaves the file, or is banned there, or gets another password
 // there, is logged out everywhere, as by the commands for it.
-func TestDeclareEndsWhatStoodOnWhatIsGone(t *testing.T) {
-	t.Parallel()
+func declareEndsWhatStoodOnWhatIsGone(t *testing.T, open Opener) {
 	ctx := t.Context()
 	with := func(change func(*local.Account)) store.Declaration {
 		a := declared("alice", "", "alice")
@@ -136,74 +135,72 @@ func TestDeclareEndsWhatStoodOnWhatIsGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, i, _ := fresh(t)
-			check(t, i.AddClient(ctx, client("c"), noon))
-			check(t, i.Declare(ctx, users(declared("alice", "", "alice")), noon))
-			check(t, i.AddSession(ctx, newSession("s", "alice-subject")))
-			check(t, i.AddGrant(ctx, newGrant("s", "c", "alice-subject")))
-			check(t, i.RedeemCode(ctx, "s", noon))
-			check(t, i.Declare(ctx, then, noon))
+			i := fresh(t, open)
+			Check(t, i.AddClient(ctx, Client("c"), Noon))
+			Check(t, i.Declare(ctx, users(declared("alice", "", "alice")), Noon))
+			Check(t, i.AddSession(ctx, Session("s", "alice-subject")))
+			Check(t, i.AddGrant(ctx, Grant("s", "c", "alice-subject")))
+			Check(t, i.RedeemCode(ctx, "s", Noon))
+			Check(t, i.Declare(ctx, then, Noon))
 			wantEnded(t, i, "s")
 		})
 	}
 	t.Run("nothing has changed", func(t *testing.T) {
 		t.Parallel()
-		_, i, _ := fresh(t)
-		check(t, i.AddClient(ctx, client("c"), noon))
-		check(t, i.Declare(ctx, users(declared("alice", "", "alice")), noon))
-		check(t, i.AddSession(ctx, newSession("s", "alice-subject")))
-		check(t, i.AddGrant(ctx, newGrant("s", "c", "alice-subject")))
-		check(t, i.Declare(ctx, users(declared("alice", "", "")), noon))
+		i := fresh(t, open)
+		Check(t, i.AddClient(ctx, Client("c"), Noon))
+		Check(t, i.Declare(ctx, users(declared("alice", "", "alice")), Noon))
+		Check(t, i.AddSession(ctx, Session("s", "alice-subject")))
+		Check(t, i.AddGrant(ctx, Grant("s", "c", "alice-subject")))
+		Check(t, i.Declare(ctx, users(declared("alice", "", "")), Noon))
 		if _, err := i.SessionBySecretHash(ctx, "secret of s"); err != nil {
 			t.Errorf("a start of the server logged alice out: %v", err)
 		}
-		check(t, i.RedeemCode(ctx, "s", noon))
+		Check(t, i.RedeemCode(ctx, "s", Noon))
 	})
 }
 
-func TestDeclareEndsTheGrantsOfARemovedClient(t *testing.T) {
-	t.Parallel()
+func declareEndsTheGrantsOfARemovedClient(t *testing.T, open Opener) {
 	ctx := t.Context()
-	_, i, _ := fresh(t)
-	check(t, i.AddClient(ctx, client("added"), noon))
-	both := store.Declaration{Clients: []clientregistry.Client{client("stays"), client("goes")}}
-	check(t, i.Declare(ctx, both, noon))
+	i := fresh(t, open)
+	Check(t, i.AddClient(ctx, Client("added"), Noon))
+	both := store.Declaration{Clients: []clientregistry.Client{Client("stays"), Client("goes")}}
+	Check(t, i.Declare(ctx, both, Noon))
 	for _, c := range []string{"added", "stays", "goes"} {
-		check(t, i.AddGrant(ctx, newGrant(c, c, "s")))
-		check(t, i.RedeemCode(ctx, c, noon))
+		Check(t, i.AddGrant(ctx, Grant(c, c, "s")))
+		Check(t, i.RedeemCode(ctx, c, Noon))
 	}
-	check(t, i.Declare(ctx, store.Declaration{Clients: both.Clients[:1]}, noon))
+	Check(t, i.Declare(ctx, store.Declaration{Clients: both.Clients[:1]}, Noon))
 	wantEnded(t, i, "goes")
 	for _, c := range []string{"added", "stays"} {
-		if err := i.RotateRefreshToken(ctx, c, 1, noon); err != nil {
+		if err := i.RotateRefreshToken(ctx, c, 1, Noon); err != nil {
 			t.Errorf("the grant of %s: %v", c, err)
 		}
 	}
 	// Coming back does not bring the grants back.
-	check(t, i.Declare(ctx, both, noon))
+	Check(t, i.Declare(ctx, both, Noon))
 	wantEnded(t, i, "goes")
 }
 
-func TestDeclareIsWholeOrNotAtAll(t *testing.T) {
-	t.Parallel()
+func declareIsWholeOrNotAtAll(t *testing.T, open Opener) {
 	ctx := t.Context()
-	_, i, _ := fresh(t)
-	check(t, i.AddAccount(ctx, account("zoe"), noon))
-	check(t, i.AddGroup(ctx, "runtime", noon))
-	check(t, i.AddClient(ctx, client("runtime"), noon))
+	i := fresh(t, open)
+	Check(t, i.AddAccount(ctx, Account("zoe"), Noon))
+	Check(t, i.AddGroup(ctx, "runtime", Noon))
+	Check(t, i.AddClient(ctx, Client("runtime"), Noon))
 	good := store.Declaration{
 		Users:   []local.Account{declared("alice", "a@example.com", "")},
 		Groups:  []store.Group{{Name: "g", Members: []string{"alice", "ZOE"}}},
-		Clients: []clientregistry.Client{client("c")},
+		Clients: []clientregistry.Client{Client("c")},
 	}
-	check(t, i.Declare(ctx, good, noon))
+	Check(t, i.Declare(ctx, good, Noon))
 	look := func() string {
 		accounts, err := i.AccountList(ctx)
-		check(t, err)
+		Check(t, err)
 		groups, err := i.GroupList(ctx)
-		check(t, err)
+		Check(t, err)
 		clients, err := i.ClientList(ctx)
-		check(t, err)
+		Check(t, err)
 		return fmt.Sprint(accounts, groups, clients)
 	}
 	before := look()
@@ -212,36 +209,36 @@ func TestDeclareIsWholeOrNotAtAll(t *testing.T) {
 		"address added at run time": users(declared("bob", "ZOE@example.com", "")),
 		"subject added at run time": users(declared("bob", "", "zoe")),
 		"group added at run time":   {Groups: []store.Group{{Name: "runtime"}}},
-		"client added at run time":  {Clients: []clientregistry.Client{client("runtime")}},
+		"client added at run time":  {Clients: []clientregistry.Client{Client("runtime")}},
 		"unknown member":            {Groups: []store.Group{{Name: "g", Members: []string{"nobody"}}}},
 	} {
-		if err := i.Declare(ctx, bad, noon); err == nil {
-			t.Errorf("%s: no error", name)
+		err := i.Declare(ctx, bad, Noon)
+		if _, ok := errors.AsType[*store.DeclarationError](err); !ok {
+			t.Errorf("%s: got %v, want a DeclarationError", name, err)
 		}
 		if got := look(); got != before {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, before)
 		}
 	}
 	// What was added at run time outlives every declaration.
-	check(t, i.Declare(ctx, store.Declaration{}, noon))
+	Check(t, i.Declare(ctx, store.Declaration{}, Noon))
 	a, err := i.AccountByLogin(ctx, "zoe")
-	check(t, err)
-	if diff := cmp.Diff(account("zoe"), a); diff != "" {
+	Check(t, err)
+	if diff := cmp.Diff(Account("zoe"), a); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if _, err := i.AccountByLogin(ctx, "alice"); err == nil {
 		t.Error("alice is there")
 	} else {
-		wantErr(t, "alice", err, identity.ErrNotFound)
+		WantErr(t, "alice", err, identity.ErrNotFound)
 	}
 }
 
 // A clash inside the file is not blamed on somebody who added things at run
 // time.
-func TestDeclareTellsWhoseSubjectItIs(t *testing.T) {
-	t.Parallel()
-	_, i, _ := fresh(t)
-	err := i.Declare(t.Context(), users(declared("alice", "", "alice"), declared("bob", "", "alice")), noon)
+func declareTellsWhoseSubjectItIs(t *testing.T, open Opener) {
+	i := fresh(t, open)
+	err := i.Declare(t.Context(), users(declared("alice", "", "alice"), declared("bob", "", "alice")), Noon)
 	if err == nil || strings.Contains(err.Error(), "run time") {
 		t.Errorf("got %v, want an error about two users with one subject", err)
 	}
