@@ -4,9 +4,12 @@
 // Package clientregistry is the clients that may ask for tokens: who they
 // are, how they prove it, and where answers to them may go.
 //
-//   - clientregistry.go: what a client is
+//   - clientregistry.go: what a client is, and what it may do
+//   - validate.go: which clients make sense
 //   - redirecturi.go: which redirect URIs are the client's (RFC 8252, 9700)
-//   - authenticate.go: client authentication at the token endpoint (RFC 6749, 2.3)
+//   - keyset.go, subjectname.go: its public keys, the name in its certificate
+//   - authenticate.go: client authentication (RFC 6749, section 2.3)
+//   - assertion.go, certificate.go: by a signed proof (RFC 7523), by a certificate (RFC 8705)
 //
 // Every endpoint that a client calls uses this package; it knows no endpoint.
 package clientregistry
@@ -86,9 +89,9 @@ const (
 
 // Claim is where the value of a claim comes from: exactly one of the three.
 type Claim struct {
-	Value      any    `json:"value,omitempty"`      // the same for everybody
-	Attribute  string `json:"attribute,omitempty"`  // of the end user
-	Expression string `json:"expression,omitempty"` // in CEL, over user and client
+	Value      json.RawMessage `json:"value,omitempty"`      // the same for everybody
+	Attribute  string          `json:"attribute,omitempty"`  // of the end user
+	Expression string          `json:"expression,omitempty"` // in CEL; package expression
 }
 
 // Lifetimes are a client's own; zero means the issuer's.
@@ -99,9 +102,28 @@ type Lifetimes struct {
 	RefreshAbsolute time.Duration `json:"refresh_absolute,omitempty"`
 }
 
-// Public reports whether the client has no secret to prove itself with
-// (RFC 6749, section 2.1), so that PKCE is required of it.
-func (c Client) Public() bool { return c.SecretHash == "" }
+// Public reports whether the client cannot prove who it is (RFC 6749, section
+// 2.1), so that PKCE is required of it.
+func (c Client) Public() bool {
+	return c.Authentication == None || c.Authentication == "" && c.SecretHash == ""
+}
+
+// AcceptedMethods lists the methods by which the client may prove itself.
+func (c Client) AcceptedMethods() []Method {
+	switch {
+	case c.Authentication != "":
+		return []Method{c.Authentication}
+	case c.SecretHash != "":
+		return []Method{SecretBasic, SecretPost}
+	}
+	return []Method{None}
+}
+
+// CertificateBound reports whether the client's access tokens are bound to
+// the certificate that it shows (RFC 8705, section 3).
+func (c Client) CertificateBound() bool {
+	return c.Authentication == TLS || c.Authentication == SelfSignedTLS
+}
 
 // DisplayName is what a person reads.
 func (c Client) DisplayName() string {
@@ -119,56 +141,28 @@ func (c Client) AllowedScopes() oidc.Scopes {
 	return c.Scopes
 }
 
-// Validate tells why the client cannot be registered, or returns nil.
-func (c Client) Validate() error {
-	switch {
-	case c.ID == "":
-		return errors.New("a client ID cannot be empty")
-	case len(c.ID) > 255:
-		return errors.New("a client ID has at most 255 bytes")
-	case len(c.RedirectURIs) == 0:
-		return errors.New("a client needs at least one redirect URI")
+// AllowedGrants is the grant types that the client may use.
+func (c Client) AllowedGrants() []string {
+	if len(c.Grants) == 0 {
+		return []string{oidc.GrantAuthorizationCode, oidc.GrantRefreshToken}
 	}
-	for _, r := range string(c.ID) {
-		// RFC 6749, appendix A.1: VSCHAR; spaces would be lost in flags.
-		if r <= ' ' || r > '~' {
-			return fmt.Errorf("client ID %q contains a character outside printable ASCII", c.ID)
-		}
-	}
-	for _, uri := range c.RedirectURIs {
-		if err := CheckRedirectURI(uri); err != nil {
-			return err
-		}
-	}
-	for _, scope := range c.Scopes {
-		if !allScopes.Has(scope) {
-			return fmt.Errorf("unknown scope %q; known are %s", scope, allScopes)
-		}
-	}
-	if len(c.Scopes) > 0 && !c.Scopes.Has(oidc.ScopeOpenID) {
-		return errors.New("the scopes of a client must include openid")
-	}
-	if c.GroupsClaim != "" {
-		if err := CheckGroupsClaim(c.GroupsClaim); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.Grants
 }
 
-// CheckGroupsClaim tells why groups cannot appear under this name, or
-// returns nil.
-func CheckGroupsClaim(name string) error {
-	switch name {
-	case "":
-		return errors.New("the groups claim needs a name")
-	case "name", "preferred_username", "email", "email_verified":
-		return fmt.Errorf("claim %q has a meaning of its own and cannot hold the groups", name)
-	}
-	if oidc.IsProtocolClaim(name) {
-		return fmt.Errorf("claim %q belongs to the protocol and cannot hold the groups", name)
-	}
-	return nil
+// AllowsGrant reports whether the client may use the grant type.
+func (c Client) AllowsGrant(grantType string) bool {
+	return slices.Contains(c.AllowedGrants(), grantType)
+}
+
+// AllowsSource reports whether end users of the source may use the client.
+func (c Client) AllowsSource(source string) bool {
+	return len(c.Sources) == 0 || slices.Contains(c.Sources, source)
+}
+
+// AllowsOrigin reports whether scripts of pages of the origin may read what
+// the client is answered (the Fetch standard: CORS).
+func (c Client) AllowsOrigin(origin string) bool {
+	return origin != "" && slices.Contains(c.Origins, origin)
 }
 
 // NewSecret makes a client secret with 260 bits of chance.

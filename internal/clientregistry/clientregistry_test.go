@@ -271,7 +271,7 @@ func TestClientAuthenticates(t *testing.T) {
 			if err := r.ParseForm(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := clientregistry.Authenticate(t.Context(), clients, r)
+			got, err := newAuthenticator(clients).Authenticate(r)
 			problem, _ := errors.AsType[*oidc.Error](err)
 			switch {
 			case test.code == "" && (err != nil || got.ID != test.client):
@@ -289,7 +289,7 @@ func TestClientAuthenticates(t *testing.T) {
 func TestBrokenStorageIsNotTheClientsFault(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/token", nil)
 	r.PostForm = url.Values{"client_id": {"broken"}}
-	_, err := clientregistry.Authenticate(t.Context(), registry{}, r)
+	_, err := newAuthenticator(registry{}).Authenticate(r)
 	if _, blamed := errors.AsType[*oidc.Error](err); blamed || !errors.Is(err, errBroken) {
 		t.Errorf("got %v, want the storage's error", err)
 	}

@@ -23,10 +23,12 @@ type User struct {
 	Username      string       // what the person types and others see
 	Email         string       // may be empty
 	EmailVerified bool
-	Name          string   // the full name, for display; may be empty
-	Groups        []string // sorted
-	Disabled      bool     // may not log in, and no token is renewed
-	Epoch         int64    // another one after all logins of the user were ended
+	Name          string              // the full name, for display; may be empty
+	Groups        []string            // sorted
+	Attributes    map[string][]string // what else the source knows, for the claims of clients
+	Source        string              // by its name: local, or as it is configured
+	Disabled      bool                // may not log in, and no token is renewed
+	Epoch         int64               // another one after all logins of the user were ended
 }
 
 // The failures on which the provider decides something. Any other error of a
@@ -40,6 +42,9 @@ var (
 	ErrDisabled = errors.New("this user is disabled")
 	// ErrNotFound means that the subject does not exist, or no longer.
 	ErrNotFound = errors.New("no such user")
+	// ErrTooManyAttempts means that the password was not looked at: there
+	// were too many failures before it.
+	ErrTooManyAttempts = errors.New("too many attempts to log in")
 )
 
 // Source is where users come from. Each call may ask a network, so it is

@@ -83,6 +83,8 @@ type Claims struct {
 	Nonce           string      `json:"nonce,omitempty"`
 	AuthorizedParty ClientID    `json:"azp,omitempty"`
 	AccessTokenHash string      `json:"at_hash,omitempty"`
+	ACR             string      `json:"acr,omitempty"`
+	Methods         []string    `json:"amr,omitempty"`
 	TokenID         string      `json:"jti,omitempty"`
 	SessionID       string      `json:"sid,omitempty"`
 
@@ -128,7 +130,9 @@ func (c *Claims) UnmarshalJSON(data []byte) error {
 			continue
 		}
 		delete(c.Other, name)
-		if name == strings.ToLower(name) {
+		// acr and amr are written only: nobody here decides by them, and
+		// providers write them in more ways than one.
+		if name == strings.ToLower(name) && name != "acr" && name != "amr" {
 			exact[name] = value
 		}
 	}

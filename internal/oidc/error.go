@@ -14,6 +14,7 @@ const (
 	InvalidGrant            ErrorCode = "invalid_grant"
 	InvalidScope            ErrorCode = "invalid_scope"
 	InvalidToken            ErrorCode = "invalid_token"
+	InsufficientScope       ErrorCode = "insufficient_scope"
 	UnauthorizedClient      ErrorCode = "unauthorized_client"
 	UnsupportedGrantType    ErrorCode = "unsupported_grant_type"
 	UnsupportedResponseType ErrorCode = "unsupported_response_type"
@@ -21,8 +22,21 @@ const (
 	ServerError             ErrorCode = "server_error"
 	TemporarilyUnavailable  ErrorCode = "temporarily_unavailable"
 	LoginRequired           ErrorCode = "login_required"
+	ConsentRequired         ErrorCode = "consent_required"
 	RequestNotSupported     ErrorCode = "request_not_supported"
 	RequestURINotSupported  ErrorCode = "request_uri_not_supported"
+
+	RegistrationNotSupported ErrorCode = "registration_not_supported"
+	// OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+	UnmetAuthenticationRequirements ErrorCode = "unmet_authentication_requirements"
+	// RFC 8628, section 3.5.
+	AuthorizationPending ErrorCode = "authorization_pending"
+	SlowDown             ErrorCode = "slow_down"
+	ExpiredToken         ErrorCode = "expired_token"
+	// RFC 8693, section 2.2.2.
+	InvalidTarget ErrorCode = "invalid_target"
+	// RFC 7009, section 2.2.1.
+	UnsupportedTokenType ErrorCode = "unsupported_token_type"
 )
 
 // Error is a failure as the protocol tells it (RFC 6749, sections 4.1.2.1 and

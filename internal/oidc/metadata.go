@@ -27,7 +27,32 @@ type Metadata struct {
 	UILocalesSupported                []string `json:"ui_locales_supported,omitempty"`
 	ClaimTypesSupported               []string `json:"claim_types_supported,omitempty"`
 	AuthorizationResponseIssSupported bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	DisplayValuesSupported            []string `json:"display_values_supported,omitempty"`
+	ACRValuesSupported                []string `json:"acr_values_supported,omitempty"`
 	ClaimsParameterSupported          bool     `json:"claims_parameter_supported"`
 	RequestParameterSupported         bool     `json:"request_parameter_supported"`
 	RequestURIParameterSupported      bool     `json:"request_uri_parameter_supported"`
+
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint,omitempty"` // RFC 9126
+	BackChannelLogoutSupported         bool   `json:"backchannel_logout_supported,omitempty"`
+	BackChannelLogoutSessionSupported  bool   `json:"backchannel_logout_session_supported,omitempty"`
+
+	IntrospectionEndpoint                              string   `json:"introspection_endpoint,omitempty"` // RFC 7662
+	TokenEndpointAuthSigningAlgValuesSupported         []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionEndpointAuthMethodsSupported          []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionEndpointAuthSigningAlgValuesSupported []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	RevocationEndpointAuthMethodsSupported             []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	RevocationEndpointAuthSigningAlgValuesSupported    []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	TLSClientCertificateBoundAccessTokens              bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705, section 3.3
+
+	// MTLSEndpointAliases are the endpoints for a client that shows a
+	// certificate, where they have other addresses (RFC 8705, section 5).
+	MTLSEndpointAliases *EndpointAliases `json:"mtls_endpoint_aliases,omitempty"`
+}
+
+// EndpointAliases are other addresses of endpoints.
+type EndpointAliases struct {
+	TokenEndpoint               string `json:"token_endpoint,omitempty"`
+	DeviceAuthorizationEndpoint string `json:"device_authorization_endpoint,omitempty"`
+	RevocationEndpoint          string `json:"revocation_endpoint,omitempty"`
 }

@@ -22,6 +22,7 @@ const (
 	GrantPassword          = "password"
 	GrantClientCredentials = "client_credentials"
 	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // TokenResponse is the token endpoint's answer (RFC 6749, section 5.1;
@@ -33,6 +34,10 @@ type TokenResponse struct {
 	RefreshToken secret.String // absent if none was issued
 	IDToken      secret.String // absent in answers to some refresh requests
 	Scopes       Scopes
+
+	// IssuedTokenType says what AccessToken is after a token exchange (RFC
+	// 8693, section 2.2.1), and is empty otherwise.
+	IssuedTokenType string
 }
 
 type tokenResponseWire struct {
@@ -42,6 +47,7 @@ type tokenResponseWire struct {
 	RefreshToken string      `json:"refresh_token,omitempty"`
 	IDToken      string      `json:"id_token,omitempty"`
 	Scope        string      `json:"scope,omitempty"`
+	IssuedType   string      `json:"issued_token_type,omitempty"`
 }
 
 // Wire returns the answer as it is sent, secrets included.
@@ -52,6 +58,7 @@ func (r TokenResponse) Wire() ([]byte, error) {
 		RefreshToken: r.RefreshToken.Reveal(),
 		IDToken:      r.IDToken.Reveal(),
 		Scope:        r.Scopes.String(),
+		IssuedType:   r.IssuedTokenType,
 	}
 	if r.ExpiresIn > 0 {
 		wire.ExpiresIn = json.Number(strconv.FormatInt(int64(r.ExpiresIn/time.Second), 10))
@@ -72,6 +79,8 @@ func (r *TokenResponse) UnmarshalJSON(data []byte) error {
 		RefreshToken: secret.New(wire.RefreshToken),
 		IDToken:      secret.New(wire.IDToken),
 		Scopes:       ParseScopes(wire.Scope),
+
+		IssuedTokenType: wire.IssuedType,
 	}
 	if seconds, err := wire.ExpiresIn.Float64(); err == nil && seconds > 0 && seconds < 1e9 {
 		r.ExpiresIn = time.Duration(seconds * float64(time.Second))

@@ -51,8 +51,9 @@ func TestAuthorizeRefusals(t *testing.T) {
 		{"hybrid", request("response_type", "code id_token"), oidc.UnsupportedResponseType},
 		{"no scope", request("scope", ""), oidc.InvalidScope},
 		{"scope without openid", request("scope", "profile email"), oidc.InvalidScope},
-		{"response mode fragment", request("response_mode", "fragment"), oidc.InvalidRequest},
-		{"response mode form_post", request("response_mode", "form_post"), oidc.InvalidRequest},
+		{"unknown response mode", request("response_mode", "web_message"), oidc.InvalidRequest},
+		{"response mode in capitals", request("response_mode", "QUERY"), oidc.InvalidRequest},
+		{"form_post to a private-use scheme", request("response_mode", "form_post", "redirect_uri", "com.example.app:/callback"), oidc.InvalidRequest},
 		{"unknown prompt", request("prompt", "create"), oidc.InvalidRequest},
 		{"prompt none and login", request("prompt", "none login"), oidc.InvalidRequest},
 		{"max_age of letters", request("max_age", "soon"), oidc.InvalidRequest},
@@ -95,6 +96,7 @@ func TestRequestObjectsAreRefused(t *testing.T) {
 	i := newIssuer(t)
 	i.browser().authorize(request("request", "eyJhbGciOiJub25lIn0.e30.")).wantError(oidc.RequestNotSupported)
 	i.browser().authorize(request("request_uri", "https://evil.example/object")).wantError(oidc.RequestURINotSupported)
+	i.browser().authorize(request("registration", `{"client_name":"x"}`)).wantError(oidc.RegistrationNotSupported)
 }
 
 func TestUnknownParametersAreIgnored(t *testing.T) {
@@ -357,7 +359,8 @@ func TestStateComesBackUnchanged(t *testing.T) {
 				{"error", b.authorize(request("state", test.state, "scope", "email"))},
 				{"prompt=none", b.authorize(request("state", test.state, "prompt", "none"))},
 				{"code", b.login(request("state", test.state), "alice", alicePassword)},
-				{"session", b.authorize(request("state", test.state))},
+				{"session", b.again(request("state", test.state))},
+				{"cancel", b.press(b.authorize(request("state", test.state)), "cancel")},
 			} {
 				if got := step.query("state"); got != test.state {
 					t.Errorf("%s: got %q, want %q", step.name, got, test.state)
@@ -460,13 +463,13 @@ func TestPromptNoneNeverShowsAPage(t *testing.T) {
 	if len(a.cookies) > 0 || i.count("grants") > 0 {
 		t.Errorf("got cookies %v and %d grants, want neither", a.cookies, i.count("grants"))
 	}
-	b.login(request(), "alice", alicePassword)
-	b.authorize(request("prompt", "none")).code()
-	b.post("/authorize", request("prompt", "none"), nil).code()
+	b.login(webRequest(), "alice", alicePassword)
+	b.authorize(webRequest("prompt", "none")).code()
+	b.post("/authorize", webRequest("prompt", "none"), nil).code()
 	i.clock.advance(time.Minute)
-	b.authorize(request("prompt", "none", "max_age", "30")).wantError(oidc.LoginRequired)
+	b.authorize(webRequest("prompt", "none", "max_age", "30")).wantError(oidc.LoginRequired)
 	check(t, i.rows.SetDisabled(t.Context(), i.alice, true, i.clock.Now()))
-	b.authorize(request("prompt", "none")).wantError(oidc.LoginRequired)
+	b.authorize(webRequest("prompt", "none")).wantError(oidc.LoginRequired)
 }
 
 func TestPromptNoneStandsAlone(t *testing.T) {
@@ -481,14 +484,18 @@ func TestPromptNoneStandsAlone(t *testing.T) {
 func TestPromptLoginAsksAgain(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
-	for _, prompt := range []string{"login", "select_account", "login consent"} {
+	for _, prompt := range []string{"login", "login select_account", "login consent"} {
 		t.Run(prompt, func(t *testing.T) {
 			i := i.in(t)
 			b := i.browser()
 			b.login(request(), "alice", alicePassword)
 			i.clock.advance(time.Minute)
-			b.authorize(request("prompt", prompt)).wantPage(http.StatusOK, `name="password"`)
-			a := b.login(request("prompt", prompt), "alice", alicePassword)
+			page := b.authorize(request("prompt", prompt))
+			page.wantPage(http.StatusOK, `name="password"`)
+			a := b.submit(page, "alice", alicePassword)
+			if strings.Contains(prompt, "consent") {
+				a = b.press(a, "continue")
+			}
 			idToken := i.token(codeForm(a.code()), nil).IDToken
 			if got, want := claims(t, idToken)["auth_time"], fmt.Sprint(i.clock.Now().Unix()); fmt.Sprint(got) != want {
 				t.Errorf("auth_time: got %v, want %s, the second login", got, want)
@@ -497,26 +504,18 @@ func TestPromptLoginAsksAgain(t *testing.T) {
 	}
 }
 
-// No consent is kept, so there is none to ask for anew: the session answers.
-func TestPromptConsentIsAnsweredByTheSession(t *testing.T) {
-	t.Parallel()
-	b := newIssuer(t).browser()
-	b.login(request(), "alice", alicePassword)
-	b.authorize(request("prompt", "consent")).code()
-}
-
 func TestMaxAgeAsksAgain(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	b := i.browser()
-	b.login(request(), "alice", alicePassword)
+	b.login(webRequest(), "alice", alicePassword)
 	i.clock.advance(100 * time.Second)
 	for _, test := range []struct {
 		maxAge string
 		asks   bool
 	}{{"0", true}, {"1", true}, {"99", true}, {"100", false}, {"101", false}, {"2147483647", false}, {"", false}} {
 		t.Run("max_age "+test.maxAge, func(t *testing.T) {
-			a := b.authorize(request("max_age", test.maxAge))
+			a := b.authorize(webRequest("max_age", test.maxAge))
 			if asked := a.status == http.StatusOK; asked != test.asks {
 				t.Errorf("got status %d, location %v; want asked = %v", a.status, a.location, test.asks)
 			}
@@ -546,10 +545,9 @@ func TestIDTokenHintOfAnotherUserGetsNoCode(t *testing.T) {
 	hint := i.logIn().IDToken // alice's
 	b := i.browser()
 	b.login(request(), "bob", bobPassword)
-	a := b.authorize(request("prompt", "none", "id_token_hint", hint))
-	if a.query("code") != "" {
-		t.Errorf("bob's session answered a request about alice: %v", a.location)
-	}
+	b.authorize(webRequest("prompt", "none")).code()
+	b.authorize(webRequest("prompt", "none", "id_token_hint", hint)).wantError(oidc.LoginRequired)
+	b.authorize(webRequest("id_token_hint", hint)).wantPage(http.StatusOK, `name="password"`)
 }
 
 func TestLoginHintFillsInTheName(t *testing.T) {
@@ -626,8 +624,11 @@ func TestOversizeRequestsAreRefused(t *testing.T) {
 	huge := strings.Repeat("x", 70<<10)
 	i.browser().send("POST", "/authorize", request("state", huge), nil).wantPage(http.StatusBadRequest, "cannot be understood")
 	i.browser().send("POST", "/login", url.Values{"request": {huge}}, nil).wantPage(http.StatusBadRequest, "")
-	i.token(codeForm(huge), nil).wantRefusal(oidc.InvalidRequest)
-	i.token(refreshForm(huge), nil).wantRefusal(oidc.InvalidRequest)
+	for _, form := range []url.Values{codeForm(huge), refreshForm(huge)} {
+		if found := i.token(form, nil); found.status != http.StatusRequestEntityTooLarge || found.Code != string(oidc.InvalidRequest) {
+			t.Errorf("token: got status %d with %s, want 413 invalid_request", found.status, found.body)
+		}
+	}
 	if a := i.browser().send("POST", "/userinfo", url.Values{"access_token": {huge}}, nil); a.status != http.StatusUnauthorized {
 		t.Errorf("userinfo: got status %d, want 401", a.status)
 	}

@@ -38,27 +38,41 @@ func TestMetadata(t *testing.T) {
 			}
 			list := func(texts ...any) []any { return texts }
 			want := map[string]any{
-				"issuer":                                         address,
-				"authorization_endpoint":                         address + "/authorize",
-				"token_endpoint":                                 address + "/token",
-				"userinfo_endpoint":                              address + "/userinfo",
-				"jwks_uri":                                       address + "/keys",
-				"scopes_supported":                               list("openid", "profile", "email", "groups", "offline_access"),
-				"response_types_supported":                       list("code"),
-				"response_modes_supported":                       list("query"),
-				"grant_types_supported":                          list("authorization_code", "refresh_token"),
-				"subject_types_supported":                        list("public"),
-				"id_token_signing_alg_values_supported":          list("RS256", "ES256"),
-				"token_endpoint_auth_methods_supported":          list("client_secret_basic", "client_secret_post", "none"),
-				"claims_supported":                               list("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "sid", "email", "email_verified", "name", "preferred_username", "groups"),
-				"claim_types_supported":                          list("normal"),
-				"code_challenge_methods_supported":               list("S256"),
-				"prompt_values_supported":                        list("none", "login", "consent", "select_account"),
-				"ui_locales_supported":                           list("en", "ja"),
-				"authorization_response_iss_parameter_supported": true,
-				"claims_parameter_supported":                     false,
-				"request_parameter_supported":                    false,
-				"request_uri_parameter_supported":                false, // absent would mean true
+				"issuer":                                                   address,
+				"authorization_endpoint":                                   address + "/authorize",
+				"token_endpoint":                                           address + "/token",
+				"userinfo_endpoint":                                        address + "/userinfo",
+				"jwks_uri":                                                 address + "/keys",
+				"scopes_supported":                                         list("openid", "profile", "email", "groups", "offline_access"),
+				"response_types_supported":                                 list("code"),
+				"response_modes_supported":                                 list("query", "fragment", "form_post"),
+				"device_authorization_endpoint":                            address + "/device_authorization",
+				"introspection_endpoint":                                   address + "/introspect",
+				"revocation_endpoint":                                      address + "/revoke",
+				"grant_types_supported":                                    list("authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"),
+				"subject_types_supported":                                  list("public"),
+				"id_token_signing_alg_values_supported":                    list("RS256", "ES256"),
+				"token_endpoint_auth_methods_supported":                    list("none", "client_secret_basic", "client_secret_post", "private_key_jwt"),
+				"revocation_endpoint_auth_methods_supported":               list("none", "client_secret_basic", "client_secret_post", "private_key_jwt"),
+				"introspection_endpoint_auth_methods_supported":            list("client_secret_basic", "client_secret_post", "private_key_jwt"),
+				"token_endpoint_auth_signing_alg_values_supported":         list("RS256", "PS256", "ES256", "ES384", "EdDSA"),
+				"revocation_endpoint_auth_signing_alg_values_supported":    list("RS256", "PS256", "ES256", "ES384", "EdDSA"),
+				"introspection_endpoint_auth_signing_alg_values_supported": list("RS256", "PS256", "ES256", "ES384", "EdDSA"),
+				"claims_supported":                                         list("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "jti", "sid", "email", "email_verified", "name", "preferred_username", "groups"),
+				"claim_types_supported":                                    list("normal"),
+				"code_challenge_methods_supported":                         list("S256"),
+				"prompt_values_supported":                                  list("none", "login", "consent", "select_account"),
+				"ui_locales_supported":                                     list("en", "ja"),
+				"authorization_response_iss_parameter_supported":           true,
+				"claims_parameter_supported":                               true,
+				"acr_values_supported":                                     list("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"),
+				"display_values_supported":                                 list("page", "touch"),
+				"pushed_authorization_request_endpoint":                    address + "/par",
+				"end_session_endpoint":                                     address + "/logout",
+				"backchannel_logout_supported":                             true,
+				"backchannel_logout_session_supported":                     true,
+				"request_parameter_supported":                              false,
+				"request_uri_parameter_supported":                          false, // absent would mean true
 			}
 			if diff := cmp.Diff(want, jsonOf(t, a)); diff != "" {
 				t.Errorf("the metadata (-want +got):\n%s", diff)
@@ -130,7 +144,7 @@ func TestIssuerWithAPathServesItsPages(t *testing.T) {
 	if a := i.userinfo(found.AccessToken); a.status != http.StatusOK {
 		t.Errorf("userinfo: got status %d, want 200", a.status)
 	}
-	b.get("/").wantPage(http.StatusOK, `action="/dex/logout"`)
+	b.get("/").wantPage(http.StatusOK, `action="/dex/logout/confirm"`)
 }
 
 // Two issuers behind one host: what one gives, the other does not take.
@@ -393,7 +407,10 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"DELETE", "/authorize"},
 		{"GET", "/login"},
 		{"PUT", "/login"},
-		{"GET", "/logout"},
+		{"GET", "/logout/confirm"},
+		{"GET", "/consent"},
+		{"GET", "/par"},
+		{"PUT", "/logout"},
 		{"GET", "/token"},
 		{"DELETE", "/token"},
 		{"POST", "/keys"},

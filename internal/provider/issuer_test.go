@@ -82,15 +82,15 @@ func (k *signingKeys) SigningKeys(context.Context) ([]signingkey.Record, error) 
 	return slices.Clone(k.records), nil
 }
 
-func (k *signingKeys) AddSigningKey(_ context.Context, key signingkey.Record) error {
+func (k *signingKeys) ChangeSigningKeys(_ context.Context, change signingkey.Change) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.records = append(k.records, key)
+	k.records = signingkey.Apply(k.records, change)
 	return nil
 }
 
 var sharedKeys = sync.OnceValues(func() (*signingkey.KeySet, error) {
-	return signingkey.Open(context.Background(), &signingKeys{}, seal.RandomKey(), time.Now)
+	return signingkey.Open(context.Background(), signingkey.Custody{Storage: &signingKeys{}, Sealer: seal.RandomKey()})
 })
 
 // issuer is a provider under test: real storage, a real listener, a clock.
@@ -391,6 +391,23 @@ func (b *browser) submit(loginPage answered, login, password string) answered {
 	form.fields.Set("login", login)
 	form.fields.Set("password", password)
 	return b.send("POST", b.resolve(form.action), form.fields, nil)
+}
+
+// press answers the page that asks whether to go on, or whether to log out,
+// with one of its buttons.
+func (b *browser) press(page answered, answer string) answered {
+	b.t.Helper()
+	form := page.form()
+	form.fields.Set("answer", answer)
+	return b.send("POST", b.resolve(form.action), form.fields, nil)
+}
+
+// again is a request that the session answers when the person agrees.
+func (b *browser) again(parameters url.Values) answered {
+	b.t.Helper()
+	page := b.authorize(parameters)
+	page.wantPage(http.StatusOK, "Continue as")
+	return b.press(page, "continue")
 }
 
 // resolve makes an address of a page absolute; send takes those that begin

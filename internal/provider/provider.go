@@ -11,6 +11,7 @@ package provider
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,16 +21,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/authorize"
+	"github.com/tegata/tegata/internal/provider/device"
 	"github.com/tegata/tegata/internal/provider/discovery"
 	"github.com/tegata/tegata/internal/provider/grant"
+	"github.com/tegata/tegata/internal/provider/logout"
 	"github.com/tegata/tegata/internal/provider/page"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/provider/token"
-	"github.com/tegata/tegata/internal/provider/userinfo"
 	"github.com/tegata/tegata/internal/seal"
 	"github.com/tegata/tegata/internal/signingkey"
 )
@@ -40,7 +43,13 @@ type Storage interface {
 	clientregistry.Clients
 	session.Storage
 	authorize.Grants
+	logout.Storage
 	token.Grants
+	device.Storage
+	clientregistry.Identifiers
+	grant.Identifiers
+	// ClientOrigins returns the origins of all clients.
+	ClientOrigins(ctx context.Context) ([]string, error)
 }
 
 // Config is what an issuer is made of.
@@ -55,11 +64,23 @@ type Config struct {
 	SigningAlg  string   // of ID tokens; empty: RS256
 	GroupsClaim string   // empty: groups
 	Lifetimes   Lifetimes
+	// Throttle is what is known of those who guess; nil: nothing yet. Two
+	// providers of the same issuer, one after the other, share it.
+	Throttle *authorize.Throttle
+	// PasswordGrant lets clients that may send passwords themselves.
+	PasswordGrant bool
+	// ClientAuthorities vouch for certificates of clients. If it is not nil,
+	// the server must ask for certificates.
+	ClientAuthorities *x509.CertPool
 	// Ready reports whether the storage answers, within the context's
 	// deadline.
 	Ready func(context.Context) error
-	Now   func() time.Time // nil: time.Now
-	Log   *slog.Logger     // nil: no log
+	// BackChannel is how clients are told of a logout; nil: by https, with
+	// the system's certificate authorities.
+	BackChannel *http.Client
+	Audit       *audit.Trail     // nil: nobody is told
+	Now         func() time.Time // nil: time.Now
+	Log         *slog.Logger     // nil: no log
 }
 
 // Lifetimes are how long things last. A zero value means its default.
@@ -68,7 +89,9 @@ type Lifetimes struct {
 	Code            time.Duration // from the redirect to the token request; 1 minute
 	IDToken         time.Duration // 15 minutes
 	AccessToken     time.Duration // 15 minutes
-	Session         time.Duration // of a browser; 12 hours
+	DeviceCode      time.Duration // from the code on the device to the answer of the person; 10 minutes
+	Session         time.Duration // of a browser, used or not; 12 hours
+	SessionIdle     time.Duration // of a browser's session that nobody uses; 2 hours
 	RefreshIdle     time.Duration // of a refresh token that nobody uses; 7 days
 	RefreshAbsolute time.Duration // of a login, refreshed or not; 30 days
 	ReplayWindow    time.Duration // for a refresh token whose answer was lost; 30 seconds
@@ -80,7 +103,9 @@ func defaultLifetimes() Lifetimes {
 		Code:            time.Minute,
 		IDToken:         15 * time.Minute,
 		AccessToken:     15 * time.Minute,
+		DeviceCode:      10 * time.Minute,
 		Session:         12 * time.Hour,
+		SessionIdle:     2 * time.Hour,
 		RefreshIdle:     7 * 24 * time.Hour,
 		RefreshAbsolute: 30 * 24 * time.Hour,
 		ReplayWindow:    30 * time.Second,
@@ -94,7 +119,9 @@ func (l Lifetimes) withDefaults() Lifetimes {
 		{&l.Code, &defaults.Code},
 		{&l.IDToken, &defaults.IDToken},
 		{&l.AccessToken, &defaults.AccessToken},
+		{&l.DeviceCode, &defaults.DeviceCode},
 		{&l.Session, &defaults.Session},
+		{&l.SessionIdle, &defaults.SessionIdle},
 		{&l.RefreshIdle, &defaults.RefreshIdle},
 		{&l.RefreshAbsolute, &defaults.RefreshAbsolute},
 		{&l.ReplayWindow, &defaults.ReplayWindow},
@@ -135,7 +162,8 @@ func CheckIssuer(issuer oidc.Issuer) error {
 
 // Provider serves one issuer.
 type Provider struct {
-	handler http.Handler
+	handler     http.Handler
+	backChannel *logout.BackChannel
 }
 
 // New makes the provider of an issuer.
@@ -158,6 +186,9 @@ func New(c Config) (*Provider, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Throttle == nil {
+		c.Throttle = authorize.NewThrottle(c.Now)
+	}
 	c.Lifetimes = c.Lifetimes.withDefaults()
 	u, err := url.Parse(string(c.Issuer))
 	if err != nil {
@@ -171,51 +202,56 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the metadata: %w", err)
 	}
+	sessions := &session.Sessions{
+		Storage: c.Storage, Cookie: "__Host-tegata-session-" + c.ID,
+		Lifetime: c.Lifetimes.Session, Idle: c.Lifetimes.SessionIdle, Now: c.Now,
+	}
+	backChannel := &logout.BackChannel{
+		Issuer: c.Issuer, Clients: c.Storage, Signer: c.Keys, SigningAlg: c.SigningAlg, HTTP: c.BackChannel, Now: c.Now, Log: c.Log,
+	}
+	authenticator := newAuthenticator(c)
 	e := endpoints{
-		metadata: discovery.New(metadata, discovery.KeySetLifetime),
-		keys:     discovery.New(c.Keys.JWKS(), discovery.KeySetLifetime),
+		metadata: discovery.New(metadata, discovery.MetadataLifetime),
+		keys:     discovery.Follow(c.Keys.JWKS, c.Keys.MaxAge()),
 		pages:    pages,
 		authorize: &authorize.Handler{
-			Issuer:   c.Issuer,
-			Clients:  c.Storage,
-			Verifier: c.Keys,
-			Source:   c.Source,
-			Sessions: &session.Sessions{
-				Storage: c.Storage, Cookie: "__Host-tegata-session-" + c.ID, Lifetime: c.Lifetimes.Session, Now: c.Now,
-			},
+			Issuer:        c.Issuer,
+			Clients:       c.Storage,
+			Authenticator: authenticator,
+			Verifier:      c.Keys,
+			Source:        c.Source,
+			Sessions:      sessions,
 			Grants:        c.Storage,
 			Pages:         pages,
 			Seal:          c.Secret.Derive("login page"),
+			PushedSeal:    c.Secret.Derive("pushed authorization request"),
 			Cookie:        "__Host-tegata-browser-" + c.ID,
 			PageLifetime:  c.Lifetimes.LoginPage,
 			CodeLifetime:  c.Lifetimes.Code,
 			GrantLifetime: c.Lifetimes.RefreshAbsolute,
-			Throttle:      authorize.NewThrottle(c.Now),
+			Throttle:      c.Throttle,
+			Audit:         c.Audit,
 			Now:           c.Now,
 			Log:           c.Log,
 		},
-		token: &token.Handler{
-			Clients:       c.Storage,
-			Grants:        c.Storage,
-			Source:        c.Source,
-			RefreshTokens: grant.RefreshTokens{Key: c.Secret.Derive("refresh token")},
-			RefreshIdle:   c.Lifetimes.RefreshIdle,
-			ReplayWindow:  c.Lifetimes.ReplayWindow,
-			Mint: &token.Mint{
-				Issuer: c.Issuer, Signer: c.Keys, SigningAlg: c.SigningAlg, GroupsClaim: c.GroupsClaim,
-				IDTokenLifetime: c.Lifetimes.IDToken, AccessTokenLifetime: c.Lifetimes.AccessToken, Now: c.Now,
-			},
-			Now: c.Now,
-			Log: c.Log,
+		logout: &logout.Handler{
+			Issuer: c.Issuer, Clients: c.Storage, Verifier: c.Keys, Source: c.Source, Sessions: sessions, Storage: c.Storage,
+			BackChannel: backChannel, Pages: pages, Seal: c.Secret.Derive("logout page"), PageLifetime: c.Lifetimes.LoginPage,
+			Audit: c.Audit, Now: c.Now, Log: c.Log,
 		},
-		userinfo: &userinfo.Handler{
-			Issuer: c.Issuer, Verifier: c.Keys, Grants: c.Storage, Clients: c.Storage, Source: c.Source,
-			GroupsClaim: c.GroupsClaim, Now: c.Now, Log: c.Log,
-		},
-		ready: c.Ready,
+		ready:   c.Ready,
+		custody: c.Keys,
 	}
-	return &Provider{harden(e.routes(strings.TrimSuffix(u.Path, "/")), oidc.LoopbackHost(u.Hostname()), c.Log)}, nil
+	e.callers = newCallers(c, authenticator, e.authorize, pages)
+	return &Provider{
+		handler:     harden(e.routes(strings.TrimSuffix(u.Path, "/")), oidc.LoopbackHost(u.Hostname()), c.Log),
+		backChannel: backChannel,
+	}, nil
 }
+
+// Close waits, until ctx ends, for the clients that are being told of a
+// logout. It comes after the last request.
+func (p *Provider) Close(ctx context.Context) error { return p.backChannel.Close(ctx) }
 
 // ServeHTTP implements [http.Handler].
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }

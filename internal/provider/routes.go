@@ -5,6 +5,7 @@ package provider
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -12,33 +13,49 @@ import (
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/authorize"
 	"github.com/tegata/tegata/internal/provider/discovery"
+	"github.com/tegata/tegata/internal/provider/logout"
 	"github.com/tegata/tegata/internal/provider/page"
-	"github.com/tegata/tegata/internal/provider/token"
-	"github.com/tegata/tegata/internal/provider/userinfo"
+	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/signingkey"
 )
 
 // endpoints are the parts of one issuer.
 type endpoints struct {
 	metadata  *discovery.Document
-	keys      *discovery.Document
+	keys      *discovery.Changing
 	pages     *page.Renderer
 	authorize *authorize.Handler
-	token     *token.Handler
-	userinfo  *userinfo.Handler
-	ready     func(context.Context) error
+	logout    *logout.Handler
+	callers
+	ready   func(context.Context) error
+	custody custody
+}
+
+// custody tells how the signing keys are.
+type custody interface {
+	Ready() error
+	Warnings() []string
 }
 
 // The paths below the issuer's. Metadata names them, so they can change.
 const (
 	pathAuthorize = "/authorize"
+	pathPush      = "/par"
 	pathToken     = "/token"
 	pathUserinfo  = "/userinfo"
-	pathKeys      = "/keys"
-	pathLogin     = "/login"
-	pathLogOut    = "/logout"
-	pathHealth    = "/healthz" // the server's own, not below the issuer's
-	pathReady     = "/readyz"
+
+	pathIntrospect  = "/introspect"
+	pathRevoke      = "/revoke"
+	pathDeviceBegin = "/device_authorization"
+	pathDevice      = "/device"
+
+	pathKeys    = "/keys"
+	pathLogin   = "/login"
+	pathConsent = "/consent"
+	pathLogOut  = "/logout"
+	pathConfirm = "/logout/confirm"
+	pathHealth  = "/healthz" // the server's own, not below the issuer's
+	pathReady   = "/readyz"
 )
 
 // routes is the whole map. base is the path of the issuer, "" or "/dex".
@@ -58,21 +75,25 @@ func (e endpoints) routes(base string) http.Handler {
 	mux.HandleFunc("GET "+base+pathAuthorize, e.authorize.Start)
 	mux.HandleFunc("POST "+base+pathAuthorize, e.authorize.Start) // OpenID Connect Core 1.0, section 3.1.2.1
 	mux.Handle("POST "+base+pathLogin, own.Handler(http.HandlerFunc(e.authorize.Login)))
-	mux.Handle("POST "+base+pathLogOut, own.Handler(http.HandlerFunc(e.authorize.LogOut)))
+	mux.Handle("POST "+base+pathConsent, own.Handler(http.HandlerFunc(e.authorize.Consent)))
+	mux.HandleFunc("GET "+base+pathLogOut, e.logout.Start)
+	mux.HandleFunc("POST "+base+pathLogOut, e.logout.Start) // RP-Initiated Logout 1.0, section 2
+	mux.Handle("POST "+base+pathConfirm, own.Handler(http.HandlerFunc(e.logout.Confirm)))
+	mux.HandleFunc("GET "+base+pathDevice, e.device.Show)
+	mux.Handle("POST "+base+pathDevice, own.Handler(http.HandlerFunc(e.device.Submit)))
 	mux.HandleFunc("GET "+base+"/{$}", e.authorize.Home)
 	if base != "" {
 		mux.HandleFunc("GET "+base, e.authorize.Home)
 	}
 	mux.HandleFunc("GET "+e.pages.AssetsPath(), e.pages.Asset)
 	mux.HandleFunc("GET /", e.notFound)
-	for _, path := range []string{pathLogin, pathLogOut, pathToken} {
+	for _, path := range []string{pathLogin, pathConsent, pathConfirm, pathPush, pathToken, pathIntrospect, pathRevoke, pathDeviceBegin} {
 		mux.HandleFunc("GET "+base+path, e.postOnly)
 	}
 
 	// What a client calls.
-	mux.Handle("POST "+base+pathToken, e.token)
-	mux.Handle("GET "+base+pathUserinfo, e.userinfo)
-	mux.Handle("POST "+base+pathUserinfo, e.userinfo)
+	mux.HandleFunc("POST "+base+pathPush, e.authorize.Push)
+	e.callers.routes(mux, base)
 
 	// What a load balancer asks.
 	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
@@ -92,7 +113,9 @@ func (e endpoints) postOnly(w http.ResponseWriter, r *http.Request) {
 }
 
 // readiness tells the truth within a second: a storage that does not answer
-// is no storage.
+// is no storage, and a server that does not know the signing keys of the
+// others would sign and publish wrong ones. A key that is too old is told, and
+// does not take the server away from people who can still log in.
 func (e endpoints) readiness(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
@@ -100,33 +123,48 @@ func (e endpoints) readiness(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the storage does not answer", http.StatusServiceUnavailable)
 		return
 	}
-	w.Write([]byte("ok\n"))
+	if e.custody.Ready() != nil {
+		http.Error(w, "the signing keys cannot be read", http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ok\n")
+	for _, warning := range e.custody.Warnings() {
+		io.WriteString(w, "warning: "+warning+"\n")
+	}
 }
 
 // metadata describes the issuer (OpenID Connect Discovery 1.0, section 3).
 func metadata(c Config) oidc.Metadata {
 	at := func(path string) string { return string(c.Issuer) + path }
-	return oidc.Metadata{
-		Issuer:                            c.Issuer,
-		AuthorizationEndpoint:             at(pathAuthorize),
-		TokenEndpoint:                     at(pathToken),
-		UserinfoEndpoint:                  at(pathUserinfo),
-		JWKSURI:                           at(pathKeys),
-		ScopesSupported:                   clientregistry.AllScopes(),
-		ResponseTypesSupported:            []string{"code"},
-		ResponseModesSupported:            []string{"query"},
-		GrantTypesSupported:               []string{oidc.GrantAuthorizationCode, oidc.GrantRefreshToken},
-		SubjectTypesSupported:             []string{"public"},
-		IDTokenSigningAlgValuesSupported:  signingkey.Algorithms(),
-		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", "none"},
+	m := oidc.Metadata{
+		Issuer:                           c.Issuer,
+		AuthorizationEndpoint:            at(pathAuthorize),
+		TokenEndpoint:                    at(pathToken),
+		UserinfoEndpoint:                 at(pathUserinfo),
+		JWKSURI:                          at(pathKeys),
+		ScopesSupported:                  clientregistry.AllScopes(),
+		ResponseTypesSupported:           []string{"code"},
+		ResponseModesSupported:           authorize.ResponseModes(),
+		SubjectTypesSupported:            []string{"public"},
+		IDTokenSigningAlgValuesSupported: signingkey.Algorithms(),
 		ClaimsSupported: []string{
-			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "sid",
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "jti", "sid",
 			"email", "email_verified", "name", "preferred_username", c.GroupsClaim,
 		},
 		ClaimTypesSupported:               []string{"normal"},
 		CodeChallengeMethodsSupported:     []string{oidc.ChallengeS256},
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
 		UILocalesSupported:                []string{"en", "ja"},
+		DisplayValuesSupported:            []string{"page", "touch"},
+		ACRValuesSupported:                session.ACRs(),
 		AuthorizationResponseIssSupported: true,
+		ClaimsParameterSupported:          true,
+
+		PushedAuthorizationRequestEndpoint: at(pathPush),
+		EndSessionEndpoint:                 at(pathLogOut),
+		BackChannelLogoutSupported:         true,
+		BackChannelLogoutSessionSupported:  true,
 	}
+	describe(c, &m)
+	return m
 }

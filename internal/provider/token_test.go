@@ -45,7 +45,7 @@ func TestIDTokenClaims(t *testing.T) {
 	want := map[string]any{
 		"iss": issuerURL, "sub": string(i.alice), "aud": "kubernetes",
 		"iat": fmt.Sprint(now), "exp": fmt.Sprint(now + 900), "auth_time": fmt.Sprint(birth.Unix()),
-		"nonce": "a-nonce", "at_hash": oidc.AccessTokenHash("RS256", secret.New(got.AccessToken)),
+		"nonce": "a-nonce", "acr": "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport", "amr": []any{"pwd"}, "at_hash": oidc.AccessTokenHash("RS256", secret.New(got.AccessToken)),
 		"email": "alice@example.com", "email_verified": true, "name": "Alice Archer", "preferred_username": "alice",
 		"groups": []any{"platform-engineer", "readers"},
 	}
@@ -91,7 +91,7 @@ func TestAuthTimeIsOfTheLogin(t *testing.T) {
 	b := i.browser()
 	b.login(request(), "alice", alicePassword)
 	i.clock.advance(time.Hour)
-	first := i.token(codeForm(b.authorize(request()).code()), nil)
+	first := i.token(codeForm(b.again(request()).code()), nil)
 	i.clock.advance(time.Hour)
 	second := i.refresh(first.RefreshToken)
 	for name, token := range map[string]string{"session": first.IDToken, "refresh": second.IDToken} {
@@ -214,7 +214,7 @@ func TestTokenErrors(t *testing.T) {
 		{"no grant type", codeForm("x.y", "grant_type", ""), oidc.InvalidRequest},
 		{"unknown grant type", codeForm("x.y", "grant_type", "password"), oidc.UnsupportedGrantType},
 		{"grant type in another case", codeForm("x.y", "grant_type", "Authorization_Code"), oidc.UnsupportedGrantType},
-		{"client credentials", codeForm("x.y", "grant_type", "client_credentials"), oidc.UnsupportedGrantType},
+		{"grant type of others", codeForm("x.y", "grant_type", "client_credentials"), oidc.UnauthorizedClient},
 		{"no code", codeForm(""), oidc.InvalidRequest},
 		{"code of nobody", codeForm("x.y"), oidc.InvalidGrant},
 		{"code without its parts", codeForm("x"), oidc.InvalidGrant},
@@ -748,7 +748,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	i := newIssuer(t)
 	b := i.browser()
 	found := i.token(codeForm(b.login(request(), "alice", alicePassword).code()), nil)
-	code := b.authorize(request()).code()
+	code := b.again(request()).code()
 	page := b.authorize(request("prompt", "login"))
 	i.restart()
 	if a := i.userinfo(found.AccessToken); a.status != http.StatusOK {
@@ -756,6 +756,6 @@ func TestRestartLosesNothing(t *testing.T) {
 	}
 	i.refresh(found.RefreshToken).wantTokens()
 	i.token(codeForm(code), nil).wantTokens()
-	b.authorize(request("prompt", "none")).code()
+	b.again(request()).code()
 	b.submit(page, "alice", alicePassword).code()
 }

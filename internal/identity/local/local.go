@@ -39,6 +39,9 @@ type Accounts interface {
 	UpgradePasswordHash(ctx context.Context, subject oidc.Subject, old, upgraded string) error
 }
 
+// SourceName is the name of this source, which clients may be limited to.
+const SourceName = "local"
+
 // Source authenticates local users. It implements [identity.Source].
 type Source struct {
 	Accounts Accounts
@@ -76,13 +79,22 @@ func (s *Source) Authenticate(ctx context.Context, login string, password secret
 			return identity.User{}, fmt.Errorf("keeping the new password hash: %w", err)
 		}
 	}
-	return account.User, nil
+	return account.asUser(), nil
+}
+
+// asUser is what the source says of the account.
+func (a Account) asUser() identity.User {
+	a.Source = SourceName
+	return a.User
 }
 
 // Lookup implements [identity.Source].
 func (s *Source) Lookup(ctx context.Context, subject oidc.Subject) (identity.User, error) {
 	account, err := s.Accounts.AccountBySubject(ctx, subject)
-	return account.User, err
+	if err != nil {
+		return identity.User{}, err
+	}
+	return account.asUser(), nil
 }
 
 // NewSubject makes the subject of a new user: readable, because it stands in

@@ -25,6 +25,15 @@ import (
 // 5.1). body is encoded already.
 func JSON(w http.ResponseWriter, body []byte) { write(w, http.StatusOK, body) }
 
+// Created is JSON for something that did not exist before.
+func Created(w http.ResponseWriter, body []byte) { write(w, http.StatusCreated, body) }
+
+// Done is the answer that says nothing but that it was done.
+func Done(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+}
+
 func write(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -47,11 +56,19 @@ func Error(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) 
 		// RFC 6750, section 3.
 		status = http.StatusUnauthorized
 		w.Header().Set("WWW-Authenticate", `Bearer realm="tegata", error="invalid_token", error_description="`+problem.Description+`"`)
+	case oidc.InsufficientScope:
+		// RFC 6750, section 3.1. Where there are scopes at all, it is openid
+		// that is missing.
+		status = http.StatusForbidden
+		w.Header().Set("WWW-Authenticate", `Bearer realm="tegata", error="insufficient_scope", scope="openid"`)
 	case oidc.ServerError:
 		status = http.StatusInternalServerError
 	case oidc.TemporarilyUnavailable:
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		status = http.StatusRequestEntityTooLarge // RFC 9110, section 15.5.14; RFC 9126, section 2.3
 	}
 	Log(r, log, err, reference)
 	body, err := json.Marshal(problem)

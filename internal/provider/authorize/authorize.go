@@ -2,21 +2,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package authorize is the authorization endpoint and the login behind it
-// (RFC 6749, section 4.1; OpenID Connect Core 1.0, section 3.1.2).
+// (RFC 6749, section 4.1; OpenID Connect Core 1.0, section 3.1.2), and the
+// endpoint to which a client may push its request before (RFC 9126).
 //
-//	GET|POST /authorize ──► session is good enough ──────────────► code
-//	                  └───► login page ──► POST /login ──► session ─┘
+//	GET|POST /authorize ──► session is good enough ─────────┬───────────────────────────► code
+//	                  └───► login page ──► POST /login ─────┴► consent ──► POST /consent ─┘
 //
-// Nothing is stored before a credential was accepted: the pending request is
-// sealed into the page, and opens only in the browser that it was shown to.
+// Nothing is stored before a credential was accepted, and no grant before the
+// person agreed where that is asked for: the pending request is sealed into
+// the page, and opens only in the browser that it was shown to.
 //
-//   - request.go: what a client may ask
+//   - request.go, claims.go: what a client may ask
+//   - pushed.go: requests that were pushed
 //   - pkce.go: the code challenge
-//   - login.go: the page, the form and the session
+//   - login.go: the login page, its form and the session
+//   - consent.go: the page that asks whether to go on
+//   - respond.go: how the answer travels
+//   - door.go: the login, for pages of other endpoints
 //   - throttle.go: how often a password may be tried
 package authorize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +32,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
@@ -47,22 +55,27 @@ type Verifier interface {
 	Verify(token secret.String, typ string, claims any) error
 }
 
-// Handler serves the authorization endpoint and the login page of an issuer.
+// Handler serves the authorization endpoint, the endpoint for pushed requests
+// and the pages of a login.
 type Handler struct {
-	Issuer       oidc.Issuer
-	Clients      clientregistry.Clients
-	Verifier     Verifier
-	Source       identity.Source
-	Sessions     *session.Sessions
-	Grants       Grants
-	Pages        *page.Renderer
-	Seal         seal.Key // for pending requests
-	Cookie       string   // the name of the cookie that binds a login page to its browser
-	PageLifetime time.Duration
-	CodeLifetime time.Duration
+	Issuer  oidc.Issuer
+	Clients clientregistry.Clients
+	// Authenticator is for clients that push their request.
+	Authenticator *clientregistry.Authenticator
+	Verifier      Verifier
+	Source        identity.Source
+	Sessions      *session.Sessions
+	Grants        Grants
+	Pages         *page.Renderer
+	Seal          seal.Key // for requests that are pending in a page
+	PushedSeal    seal.Key // for those that were pushed
+	Cookie        string   // the name of the cookie that binds a page to its browser
+	PageLifetime  time.Duration
+	CodeLifetime  time.Duration
 	// GrantLifetime is how long a grant's refresh tokens work at the most.
 	GrantLifetime time.Duration
 	Throttle      *Throttle
+	Audit         *audit.Trail
 	Now           func() time.Time
 	Log           *slog.Logger
 }
@@ -87,12 +100,16 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, user, err := h.current(ctx, r)
-	loggedIn := err == nil && (req.Subject == "" || req.Subject == user.Subject)
+	answers := err == nil && req.about(user.Subject) && client.AllowsSource(user.Source) && h.goodEnough(req, found)
 	switch {
 	case err != nil && !errors.Is(err, session.ErrNotFound):
 		h.fail(w, r, req, err)
-	case loggedIn && h.goodEnough(req, found) && r.Method != http.MethodHead: // which is safe: it grants nothing
-		h.finish(w, r, req, found, user)
+	case answers && !h.asks(req, client, false) && r.Method != http.MethodHead: // which is safe: it grants nothing
+		h.finish(w, r, req, client, found, user)
+	case answers && req.prompt.Has("none"):
+		h.fail(w, r, req, &oidc.Error{Code: oidc.ConsentRequired, Description: "the end user has to agree"})
+	case answers:
+		h.showConsent(w, r, req, client, found, user)
 	case req.prompt.Has("none"):
 		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "the end user has to log in"})
 	default:
@@ -111,13 +128,16 @@ func (h *Handler) current(ctx context.Context, r *http.Request) (session.Session
 	if errors.Is(err, identity.ErrNotFound) || (err == nil && user.Disabled) {
 		return session.Session{}, identity.User{}, session.ErrNotFound
 	}
-	return found, user, err
+	if err != nil {
+		return session.Session{}, identity.User{}, err
+	}
+	return found, user, h.Sessions.Use(ctx, found)
 }
 
 // goodEnough reports whether the session answers the request without asking
-// the person (OpenID Connect Core 1.0, section 3.1.2.3).
+// for the password (OpenID Connect Core 1.0, section 3.1.2.3).
 func (h *Handler) goodEnough(req request, s session.Session) bool {
-	if req.prompt.Has("login") || req.prompt.Has("select_account") {
+	if req.prompt.Has("login") {
 		return false
 	}
 	// max_age=0 means prompt=login.
@@ -125,7 +145,7 @@ func (h *Handler) goodEnough(req request, s session.Session) bool {
 }
 
 // finish grants what was asked and sends the code to the client.
-func (h *Handler) finish(w http.ResponseWriter, r *http.Request, req request, s session.Session, user identity.User) {
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, req request, client clientregistry.Client, s session.Session, user identity.User) {
 	now := h.Now()
 	id := grant.NewID()
 	code := grant.NewCode(id)
@@ -134,10 +154,13 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, req request, s 
 		Client:        req.Client,
 		Subject:       user.Subject,
 		Scopes:        req.Scopes,
+		Claims:        req.UserinfoClaims,
 		SessionID:     s.ID,
 		AuthTime:      s.AuthTime,
+		Methods:       s.Methods,
+		Device:        session.DeviceOf(r),
 		CreatedAt:     now,
-		ExpiresAt:     now.Add(h.GrantLifetime),
+		ExpiresAt:     now.Add(cmp.Or(client.Lifetimes.RefreshAbsolute, h.GrantLifetime)),
 		RedirectURI:   req.RedirectURI,
 		CodeChallenge: req.CodeChallenge,
 		Nonce:         req.Nonce,
@@ -153,11 +176,15 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, req request, s 
 	}
 	h.Log.LogAttrs(r.Context(), slog.LevelInfo, "login granted", slog.String("client", string(req.Client)),
 		slog.String("subject", string(user.Subject)), slog.String("grant", id), slog.String("remote", r.RemoteAddr))
-	h.leave(w, r, h.redirect(req, url.Values{"code": {code.Reveal()}}))
+	h.Audit.Record(audit.Event{
+		Act: audit.Granted, Client: req.Client, Subject: user.Subject, Source: user.Source, GrantType: oidc.GrantAuthorizationCode,
+		Grant: id, Session: s.ID, Remote: r.RemoteAddr, Agent: r.UserAgent(),
+	})
+	h.respond(w, r, req, url.Values{"code": {code.Reveal()}})
 }
 
 // fail is the bridge for this endpoint: a page while the redirect URI is in
-// doubt, a redirect with the error from then on.
+// doubt, an answer to the client from then on.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, req request, err error) {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		status, failure := http.StatusBadRequest, page.Failure{Problem: refused.problem, Detail: refused.detail}
@@ -175,12 +202,5 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, req request, err 
 	if problem.Description != "" {
 		values.Set("error_description", problem.Description)
 	}
-	h.leave(w, r, h.redirect(req, values))
-}
-
-// leave sends the browser on. 303: whatever the method was, the next one is
-// GET, so a password is never posted on (RFC 9700, section 4.12).
-func (h *Handler) leave(w http.ResponseWriter, r *http.Request, address string) {
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, address, http.StatusSeeOther)
+	h.respond(w, r, req, values)
 }

@@ -13,10 +13,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
-	"github.com/tegata/tegata/internal/provider/answer"
 	"github.com/tegata/tegata/internal/provider/page"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/secret"
@@ -24,10 +24,10 @@ import (
 
 // show writes the login page with the pending request sealed into it.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, req request, client clientregistry.Client, login string, problem page.Problem) {
-	req.At = h.Now().Unix()
-	plain, err := json.Marshal(req)
+	req.Session = "" // it stands on none
+	sealed, err := h.sealed(w, r, req)
 	if err != nil {
-		h.fail(w, r, req, fmt.Errorf("encoding the pending request: %w", err))
+		h.fail(w, r, req, err)
 		return
 	}
 	name := ""
@@ -36,11 +36,21 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, req r
 	}
 	h.Pages.LogIn(w, r, status, page.LogIn{
 		Client:      name,
-		Request:     h.Seal.Seal(plain, h.bind(w, r)),
+		Request:     sealed,
 		Login:       login,
 		Problem:     problem,
 		RedirectURI: req.RedirectURI,
 	})
+}
+
+// sealed is the pending request as a page carries it.
+func (h *Handler) sealed(w http.ResponseWriter, r *http.Request, req request) (string, error) {
+	req.At = h.Now().Unix()
+	plain, err := json.Marshal(req)
+	if err != nil {
+		return "", fmt.Errorf("encoding the pending request: %w", err)
+	}
+	return h.Seal.Seal(plain, h.bind(w, r)), nil
 }
 
 // bind returns what only this browser knows, and tells it if it does not yet:
@@ -58,8 +68,8 @@ func (h *Handler) bind(w http.ResponseWriter, r *http.Request) string {
 	return value
 }
 
-// pending opens the request of a login page. It reports false for a page that
-// is too old, was made for another browser, or was not made here.
+// pending opens the request of a page. It reports false for a page that is
+// too old, was made for another browser, or was not made here.
 func (h *Handler) pending(r *http.Request) (request, bool) {
 	cookie, err := r.Cookie(h.Cookie)
 	if err != nil {
@@ -77,48 +87,48 @@ func (h *Handler) pending(r *http.Request) (request, bool) {
 	return req, age >= -time.Minute && age < h.PageLifetime
 }
 
+// resume reads the form of a page and finds the client of its request again:
+// it may have been taken away, or its redirect URI, while the page was open.
+// If it reports false, the answer is written.
+func (h *Handler) resume(w http.ResponseWriter, r *http.Request) (req request, client clientregistry.Client, ok bool) {
+	err := r.ParseForm()
+	if err != nil {
+		h.fail(w, r, req, &refusal{problem: page.BadRequest, detail: "the form cannot be decoded", cause: err})
+		return req, client, false
+	}
+	if req, ok = h.pending(r); !ok {
+		h.fail(w, r, req, &refusal{problem: page.PageExpired, cause: errors.New("a page that is too old or of another browser")})
+		return req, client, false
+	}
+	if req.Client != "" {
+		if client, err = h.client(r.Context(), req.Client, req.RedirectURI); err != nil {
+			h.fail(w, r, req, err)
+			return req, client, false
+		}
+	}
+	r.Form.Set("ui_locales", req.UILocales) // for the page, if another is shown
+	return req, client, true
+}
+
 // Login serves the form of the login page.
 func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	if err := r.ParseForm(); err != nil {
-		h.fail(w, r, request{}, &refusal{problem: page.BadRequest, detail: "the form cannot be decoded", cause: err})
-		return
-	}
-	req, ok := h.pending(r)
+	req, client, ok := h.resume(w, r)
 	if !ok {
-		h.fail(w, r, req, &refusal{problem: page.PageExpired, cause: errors.New("a login page that is too old or of another browser")})
 		return
 	}
-	var client clientregistry.Client
-	if req.Client != "" {
-		var err error
-		if client, err = h.Clients.Client(ctx, req.Client); errors.Is(err, clientregistry.ErrNotFound) {
-			h.fail(w, r, req, &refusal{problem: page.UnknownClient, detail: fmt.Sprintf("client_id %q", req.Client)})
-			return
-		} else if err != nil {
-			h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("finding the client: %w", err)})
-			return
-		}
-	}
-
-	if req.Client != "" && !client.AllowsRedirectURI(req.RedirectURI) {
-		// It was taken away while the page was open.
-		h.fail(w, r, req, &refusal{problem: page.WrongRedirectURI, detail: fmt.Sprintf("redirect_uri %.200q for client_id %q", req.RedirectURI, req.Client)})
-		return
-	}
-	r.Form.Set("ui_locales", req.UILocales) // for the page, if it is shown again
-
 	login, password := r.PostForm.Get("login"), secret.New(r.PostForm.Get("password"))
 	// What was typed as the user name is not logged: people type passwords
 	// there.
 	again := func(status int, problem page.Problem) {
 		h.Log.LogAttrs(ctx, slog.LevelWarn, "login refused", slog.String("problem", string(problem)),
 			slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr))
+		h.Audit.Record(audit.Event{Act: audit.LoginRefused, Client: req.Client, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem)})
 		h.show(w, r, status, req, client, login, problem)
 	}
 	user, err := h.authenticate(ctx, login, password, r.RemoteAddr)
 	switch {
-	case errors.Is(err, errTooManyAttempts):
+	case errors.Is(err, identity.ErrTooManyAttempts):
 		w.Header().Set("Retry-After", "30")
 		again(http.StatusTooManyRequests, page.TooManyAttempts)
 		return
@@ -132,11 +142,19 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("authenticating: %w", err)})
 		return
 	}
-	if req.Subject != "" && user.Subject != req.Subject {
-		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "another end user logged in than id_token_hint names"})
+	if !req.about(user.Subject) {
+		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "another end user logged in than the request names"})
 		return
 	}
-	begun, err := h.Sessions.Begin(ctx, w, r, user)
+	if !client.AllowsSource(user.Source) {
+		const why = "end users of this source may not use the client"
+		h.Audit.Record(audit.Event{
+			Act: audit.Denied, Client: req.Client, Subject: user.Subject, Source: user.Source, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: why,
+		})
+		h.fail(w, r, req, &oidc.Error{Code: oidc.AccessDenied, Description: why})
+		return
+	}
+	begun, err := h.Sessions.Begin(ctx, w, r, user, session.Methods{session.Password})
 	if errors.Is(err, session.ErrOvertaken) {
 		again(http.StatusForbidden, page.WrongCredentials)
 		return
@@ -145,20 +163,24 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: err})
 		return
 	}
-	if req.Client == "" { // the issuer's own page
-		h.leave(w, r, string(h.Issuer))
-		return
+	h.Audit.Record(audit.Event{
+		Act: audit.LoggedIn, Client: req.Client, Subject: user.Subject, Source: user.Source, Session: begun.ID, Remote: r.RemoteAddr, Agent: r.UserAgent(),
+	})
+	switch {
+	case req.Client == "": // the issuer's own page
+		h.leave(w, r, string(h.Issuer)+req.Next)
+	case h.asks(req, client, true):
+		h.showConsent(w, r, req, client, begun, user)
+	default:
+		h.finish(w, r, req, client, begun, user)
 	}
-	h.finish(w, r, req, begun, user)
 }
-
-var errTooManyAttempts = errors.New("too many attempts to log in")
 
 // authenticate asks the source, as often as the throttle allows.
 func (h *Handler) authenticate(ctx context.Context, login string, password secret.String, remote string) (user identity.User, err error) {
 	attempt, ok := h.Throttle.Begin(ctx, login, remote)
 	if !ok {
-		return identity.User{}, errTooManyAttempts
+		return identity.User{}, identity.ErrTooManyAttempts
 	}
 	defer func() {
 		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled))
@@ -177,15 +199,4 @@ func (h *Handler) Home(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.Pages.LoggedIn(w, r, page.LoggedIn{Username: user.Username, Name: user.Name, Email: user.Email, Groups: user.Groups})
 	}
-}
-
-// LogOut serves the button that ends the browser's session.
-func (h *Handler) LogOut(w http.ResponseWriter, r *http.Request) {
-	if err := h.Sessions.End(r.Context(), w, r); err != nil {
-		_, reference := answer.Classify(err)
-		answer.Log(r, h.Log, err, reference)
-		h.Pages.Failure(w, r, http.StatusServiceUnavailable, page.Failure{Problem: page.Unavailable, Reference: reference})
-		return
-	}
-	h.leave(w, r, string(h.Issuer))
 }

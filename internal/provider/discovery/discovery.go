@@ -3,7 +3,8 @@
 
 // Package discovery publishes what everybody may know of an issuer: its
 // metadata (OpenID Connect Discovery 1.0, section 4; RFC 8414, section 3) and
-// its key set (RFC 7517). Both are made once and served from memory.
+// its key set (RFC 7517). Both are served from memory; the key set changes
+// while it is served.
 package discovery
 
 import (
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,9 +26,8 @@ type Document struct {
 	length       string
 }
 
-// KeySetLifetime is how long others may keep the key set. A new signing key
-// is published at least so long before it signs (docs/adr/0005).
-const KeySetLifetime = 10 * time.Minute
+// MetadataLifetime is how long others may keep the metadata.
+const MetadataLifetime = 10 * time.Minute
 
 // New makes a document of JSON that may be kept for the lifetime.
 func New(body []byte, lifetime time.Duration) *Document {
@@ -52,6 +53,31 @@ func (d *Document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", d.length)
 	w.Write(d.body)
+}
+
+// Changing is a public document that is another one from time to time.
+type Changing struct {
+	body     func() []byte
+	lifetime time.Duration
+	current  atomic.Pointer[Document]
+}
+
+// Follow makes a document of the JSON that body returns at each request. body
+// must be cheap.
+func Follow(body func() []byte, lifetime time.Duration) *Changing {
+	c := &Changing{body: body, lifetime: lifetime}
+	c.current.Store(New(body(), lifetime))
+	return c
+}
+
+// ServeHTTP implements [http.Handler].
+func (c *Changing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	document, body := c.current.Load(), c.body()
+	if !bytes.Equal(document.body, body) {
+		document = New(body, c.lifetime)
+		c.current.Store(document)
+	}
+	document.ServeHTTP(w, r)
 }
 
 // isIn reports whether the list of If-None-Match names the document (RFC

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/seal"
 	"github.com/tegata/tegata/internal/secret"
 )
@@ -34,8 +35,11 @@ type Grant struct {
 	Client    oidc.ClientID
 	Subject   oidc.Subject
 	Scopes    oidc.Scopes // what was granted
+	Claims    []string    // asked of the userinfo endpoint by name, beside the scopes'
 	SessionID string      // the browser session's sid
 	AuthTime  time.Time   // when the end user last proved who they are
+	Methods   session.Methods
+	Device    session.Device // at the login
 	CreatedAt time.Time
 	ExpiresAt time.Time // no refresh token works after this
 	EndedAt   time.Time // zero while the grant lives
@@ -51,7 +55,7 @@ type Grant struct {
 
 	// The refresh token family (RFC 9700, section 4.14.2).
 	Generation int       // the number of the newest refresh token
-	RotatedAt  time.Time // when it became the newest
+	RotatedAt  time.Time // when it became the newest: the last use
 }
 
 // The failures on which the token endpoint decides something.

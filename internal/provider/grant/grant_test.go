@@ -133,3 +133,62 @@ func TestGrantLives(t *testing.T) {
 		})
 	}
 }
+
+func TestUserCodes(t *testing.T) {
+	codes := grant.UserCodes{Key: seal.RandomKey()}
+	seen := map[byte]int{}
+	for range 500 {
+		code := codes.New()
+		if again, ok := codes.Read(code); !ok || again != code || len(code) != 9 || code[4] != '-' {
+			t.Fatalf("got %q, read as %q, %v", code, again, ok)
+		}
+		for n := range len(code) {
+			seen[code[n]]++
+		}
+	}
+	// 4,000 letters of twenty kinds: each is there, and none too often.
+	if len(seen) != 21 {
+		t.Errorf("got the letters %v, want twenty", seen)
+	}
+	for letter, count := range seen {
+		if letter != '-' && (count < 80 || count > 400) || strings.IndexByte("AEIOUY01lI", letter) >= 0 {
+			t.Errorf("%c: %d times in 4000, want about 200", letter, count)
+		}
+	}
+	for typed, want := range map[string]string{
+		"WDJB-MJHT": "WDJB-MJHT", "wdjbmjht": "WDJB-MJHT", " wdjb mjht ": "WDJB-MJHT", "W.D.J.B_M-J-H-T": "WDJB-MJHT",
+		"": "", "WDJB-MJH": "", "WDJB-MJHTT": "", "ADJB-MJHT": "", "WDJB-MJH1": "", "ＷDJBMJHT": "", strings.Repeat("-", 100) + "WDJBMJHT": "",
+	} {
+		if got, ok := codes.Read(typed); got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, %v; want %q", typed, got, ok, want)
+		}
+	}
+	other := grant.UserCodes{Key: seal.RandomKey()}
+	if a, b := codes.Hash("WDJB-MJHT"), other.Hash("WDJB-MJHT"); a == b || a != codes.Hash("WDJB-MJHT") || a == codes.Hash("WDJB-MJHV") {
+		t.Error("want a MAC: the same for one key and code, and for no other")
+	}
+}
+
+func TestTokenIDLeadsToTheGrant(t *testing.T) {
+	id := grant.NewID()
+	for _, of := range []string{id, ""} {
+		one, two := grant.NewTokenID(of), grant.NewTokenID(of)
+		if one == two || grant.GrantOf(one) != of || len(one) < 26 {
+			t.Errorf("got %q and %q of the grant %q, and back %q", one, two, of, grant.GrantOf(one))
+		}
+	}
+}
+
+// Whatever a person types for a user code: it is one of ours or none.
+func FuzzUserCode(f *testing.F) {
+	codes := grant.UserCodes{Key: seal.RandomKey()}
+	for _, typed := range []string{"WDJB-MJHT", "wdjb mjht", "", "\x00", "WDJB-MJHT\n", "ｗｄｊｂ"} {
+		f.Add(typed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		code, ok := codes.Read(typed)
+		if again, still := codes.Read(code); ok != still || again != code || ok && len(code) != 9 {
+			t.Errorf("%q: read as %q, %v, then as %q, %v", typed, code, ok, again, still)
+		}
+	})
+}

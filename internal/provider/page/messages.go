@@ -6,6 +6,8 @@ package page
 import (
 	"html/template"
 	"strings"
+
+	"github.com/tegata/tegata/internal/oidc"
 )
 
 // Problem is why a login did not go on, as far as a person is told.
@@ -23,6 +25,7 @@ const (
 	BadRequest       Problem = "bad-request"
 	NotFound         Problem = "not-found"
 	Unavailable      Problem = "unavailable"
+	WrongUserCode    Problem = "wrong-user-code"
 )
 
 // explained is a problem in one language: what happened, and what to try.
@@ -32,17 +35,32 @@ type messages struct {
 	LogIn, LogInTo, Login, Password, LogInButton string
 	LoggedIn, LoggedInAs, YouMayClose            string
 	Name, Email, Groups, NoGroups, LogOutButton  string
-	CannotGoOn, Detail, Reference                string
-	Problems                                     map[Problem]explained
+	CannotGoOn, CannotLogOut, Detail, Reference  string
+	GoingBack, IfNothingHappens, ContinueButton  string
+
+	ContinueTitle, ContinueAs, WantsLogin, OnlyIfStarted, WillGet string
+	OtherButton, CancelButton                                     string
+
+	LogOutTitle, YouAre, WantsLogOut, LogOutEnds, StayButton string
+	LoggedOut, LoggedOutClose                                string
+
+	DeviceTitle, DeviceShowsCode, UserCode             string
+	DeviceAsk, DeviceWants, DeviceSameCode, DeviceFrom string
+	MinutesAgo, DeviceWarning, AllowButton, DenyButton string
+	DeviceAllowed, DeviceAllowedText                   string
+	DeviceDenied, DeviceDeniedText                     string
+
+	Scopes   map[string]string // what a client gets with them
+	Problems map[Problem]explained
 }
 
 // Explain returns the words for a problem.
 func (m messages) Explain(p Problem) explained { return m.Problems[p] }
 
-// Asks says which client asks, its name marked up.
-func (m messages) Asks(client string) template.HTML {
-	name := "<strong>" + template.HTMLEscapeString(client) + "</strong>"
-	return template.HTML(strings.Replace(m.LogInTo, "%s", name, 1))
+// With puts a name into a sentence, marked up.
+func (m messages) With(sentence, name string) template.HTML {
+	marked := "<strong>" + template.HTMLEscapeString(name) + "</strong>"
+	return template.HTML(strings.Replace(sentence, "%s", marked, 1))
 }
 
 var english = messages{
@@ -60,8 +78,52 @@ var english = messages{
 	NoGroups:     "none",
 	LogOutButton: "Log out",
 	CannotGoOn:   "This login cannot go on",
+	CannotLogOut: "This logout cannot go on",
 	Detail:       "For whoever runs the application:",
 	Reference:    "Reference for your administrator:",
+
+	GoingBack:        "Going back to the application",
+	IfNothingHappens: "If nothing happens, press the button.",
+	ContinueButton:   "Continue",
+
+	ContinueTitle: "Continue?",
+	ContinueAs:    "Continue as %s?",
+	WantsLogin:    "%s wants to use your login.",
+	OnlyIfStarted: "Continue only if you have just started it yourself. Any program on this computer can use its name.",
+	WillGet:       "It will get:",
+	OtherButton:   "Log in as somebody else",
+	CancelButton:  "Cancel",
+
+	LogOutTitle:    "Log out?",
+	YouAre:         "You are logged in as %s.",
+	WantsLogOut:    "%s asks to log you out.",
+	LogOutEnds:     "The applications that you opened with this login in this browser will ask you to log in again.",
+	StayButton:     "Stay logged in",
+	LoggedOut:      "You are logged out",
+	LoggedOutClose: "You can close this tab.",
+
+	DeviceTitle:       "Log in on a device",
+	DeviceShowsCode:   "The device, or the program in your terminal, shows a code.",
+	UserCode:          "Code",
+	DeviceAsk:         "Log in on the device as %s?",
+	DeviceWants:       "%s on another device wants to log in as you.",
+	DeviceSameCode:    "The device must show this code",
+	DeviceFrom:        "It asked from",
+	MinutesAgo:        "%d min ago",
+	DeviceWarning:     "Allow it only if you have just started it yourself. If somebody sent you here, refuse: they would get your access.",
+	AllowButton:       "Allow",
+	DenyButton:        "Refuse",
+	DeviceAllowed:     "The device is logged in",
+	DeviceAllowedText: "Go back to %s. You can close this tab.",
+	DeviceDenied:      "The device was refused",
+	DeviceDeniedText:  "%s gets nothing. You can close this tab.",
+
+	Scopes: map[string]string{
+		oidc.ScopeProfile:       "your user name and your full name",
+		oidc.ScopeEmail:         "your e-mail address",
+		oidc.ScopeGroups:        "the groups that you are in",
+		oidc.ScopeOfflineAccess: "access that goes on after you have logged out here",
+	},
 	Problems: map[Problem]explained{
 		WrongCredentials: {"The user name or the password is wrong.", "Check both, and the Caps Lock key, then try again."},
 		UserDisabled:     {"This user is disabled.", "Ask your administrator to enable it."},
@@ -72,6 +134,7 @@ var english = messages{
 		BadRequest:       {"The application sent a request that cannot be understood.", "Go back to the application and start again."},
 		NotFound:         {"There is no page at this address.", "Go back to the application and start again."},
 		Unavailable:      {"The login service cannot answer right now.", "Try again in a moment. If it stays so, tell your administrator."},
+		WrongUserCode:    {"This code is unknown, was used, or has expired.", "Check it on the device, or start again there."},
 	},
 }
 
@@ -90,8 +153,52 @@ var japanese = messages{
 	NoGroups:     "なし",
 	LogOutButton: "ログアウト",
 	CannotGoOn:   "ログインを続けられません",
+	CannotLogOut: "ログアウトを続けられません",
 	Detail:       "アプリケーションの管理者向け：",
 	Reference:    "管理者に伝える照会番号：",
+
+	GoingBack:        "アプリケーションに戻ります",
+	IfNothingHappens: "画面が変わらない場合は、ボタンを押してください。",
+	ContinueButton:   "続ける",
+
+	ContinueTitle: "続けますか？",
+	ContinueAs:    "%s として続けますか？",
+	WantsLogin:    "%s がこのログインの利用を求めています。",
+	OnlyIfStarted: "ご自身が今起動したものである場合だけ続けてください。この名前は、このコンピューターのどのプログラムでも名乗れます。",
+	WillGet:       "次の情報が渡されます：",
+	OtherButton:   "別のユーザーでログイン",
+	CancelButton:  "キャンセル",
+
+	LogOutTitle:    "ログアウトしますか？",
+	YouAre:         "%s としてログインしています。",
+	WantsLogOut:    "%s がログアウトを求めています。",
+	LogOutEnds:     "このブラウザーで開いたアプリケーションは、次に使うときに再びログインが必要になります。",
+	StayButton:     "ログインしたままにする",
+	LoggedOut:      "ログアウトしました",
+	LoggedOutClose: "このタブは閉じてかまいません。",
+
+	DeviceTitle:       "デバイスでログイン",
+	DeviceShowsCode:   "デバイスまたはターミナルのプログラムに表示されているコードを入力してください。",
+	UserCode:          "コード",
+	DeviceAsk:         "%s としてログインさせますか？",
+	DeviceWants:       "別のデバイスの %s が、あなたとしてのログインを求めています。",
+	DeviceSameCode:    "デバイスに表示されているはずのコード",
+	DeviceFrom:        "要求元",
+	MinutesAgo:        "%d 分前",
+	DeviceWarning:     "ご自身が今始めたものである場合だけ許可してください。誰かに案内されてこのページを開いた場合は拒否してください。許可すると、その相手があなたの権限を使えるようになります。",
+	AllowButton:       "許可する",
+	DenyButton:        "拒否する",
+	DeviceAllowed:     "デバイスでログインしました",
+	DeviceAllowedText: "%s に戻ってください。このタブは閉じてかまいません。",
+	DeviceDenied:      "デバイスを拒否しました",
+	DeviceDeniedText:  "%s には何も渡されません。このタブは閉じてかまいません。",
+
+	Scopes: map[string]string{
+		oidc.ScopeProfile:       "ユーザー名と氏名",
+		oidc.ScopeEmail:         "メールアドレス",
+		oidc.ScopeGroups:        "所属しているグループ",
+		oidc.ScopeOfflineAccess: "ここでログアウトした後も続くアクセス",
+	},
 	Problems: map[Problem]explained{
 		WrongCredentials: {"ユーザー名またはパスワードが違います。", "入力内容と Caps Lock を確認して、もう一度お試しください。"},
 		UserDisabled:     {"このユーザーは無効になっています。", "管理者に有効化を依頼してください。"},
@@ -102,5 +209,6 @@ var japanese = messages{
 		BadRequest:       {"アプリケーションからの要求を解釈できません。", "アプリケーションに戻ってやり直してください。"},
 		NotFound:         {"このアドレスにページはありません。", "アプリケーションに戻ってやり直してください。"},
 		Unavailable:      {"ただいまログインサービスを利用できません。", "しばらくしてからもう一度お試しください。続く場合は管理者に連絡してください。"},
+		WrongUserCode:    {"このコードは登録されていないか、使用済みか、期限切れです。", "デバイスの表示を確認するか、デバイスで最初からやり直してください。"},
 	},
 }

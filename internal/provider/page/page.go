@@ -1,13 +1,15 @@
 // Copyright The Tegata Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package page is what a person sees of the provider: log in, logged in,
+// Package page is what a person sees of the provider: log in, agree, log out,
 // error. Plain HTML that works without script, in English and Japanese, light
 // and dark, from 320 pixels wide.
 //
 //   - page.go: the pages as Go calls
+//   - policy.go: what a browser may do with a page
 //   - messages.go: every word, in both languages
 //   - *.html, tegata.css, mark.svg: the templates, the one style sheet, the icon
+//   - submit.js: the one script; it presses the button of formpost.html
 //   - testdata: golden copies of each page
 //
 // The endpoints call it; it knows no endpoint and no storage.
@@ -15,6 +17,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -25,9 +28,11 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"github.com/tegata/tegata/internal/oidc"
 )
 
-//go:embed *.html tegata.css mark.svg
+//go:embed *.html tegata.css mark.svg submit.js
 var files embed.FS
 
 // Renderer writes the pages of one issuer.
@@ -36,7 +41,8 @@ type Renderer struct {
 	assets    map[string]asset // by path
 	style     string           // the path of the style sheet
 	icon      string           // the path of the icon
-	base      string           // the path of the issuer, without a slash at the end
+	submit    script
+	base      string // the path of the issuer, without a slash at the end
 	host      string
 	matcher   language.Matcher
 }
@@ -63,6 +69,9 @@ func New(issuer *url.URL) (*Renderer, error) {
 		return nil, err
 	}
 	if p.icon, err = p.addAsset("mark.svg", "image/svg+xml"); err != nil {
+		return nil, err
+	}
+	if p.submit, err = readScript("submit.js"); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -94,20 +103,95 @@ type LogIn struct {
 
 // LogIn writes the page.
 func (p *Renderer) LogIn(w http.ResponseWriter, r *http.Request, status int, v LogIn) {
-	p.write(w, r, status, "login.html", v.RedirectURI, v)
+	p.write(w, r, status, "login.html", policy(v.RedirectURI), v)
+}
+
+// Consent is the page that asks a person with a session whether a client may
+// use it. No button of it has the focus: a key that was meant for another
+// window must not be the answer.
+type Consent struct {
+	Client      string // who asks, as a person knows it
+	Request     string // the sealed pending request
+	Username    string
+	Name        string      // may be empty
+	Scopes      oidc.Scopes // what the client gets to know, if the person is told
+	Local       bool        // the client is a program on some machine, and any can say that it is this one
+	RedirectURI string      // as at LogIn
+}
+
+// The answers of the page: the values of the field answer.
+const (
+	AnswerContinue = "continue"
+	AnswerOther    = "other" // log in as somebody else
+	AnswerCancel   = "cancel"
+)
+
+// Who is the name that a person goes by.
+func (v Consent) Who() string { return cmp.Or(v.Name, v.Username) }
+
+// Consent writes the page.
+func (p *Renderer) Consent(w http.ResponseWriter, r *http.Request, v Consent) {
+	p.write(w, r, http.StatusOK, "consent.html", policy(v.RedirectURI), v)
+}
+
+// FormPost is the page that carries an answer to a client (OAuth 2.0 Form Post
+// Response Mode): a form that a script sends, or the person where there is no
+// script.
+type FormPost struct {
+	RedirectURI string // http or https
+	Answer      url.Values
+	Script      template.JS // set by FormPost
+}
+
+// FormPost writes the page.
+func (p *Renderer) FormPost(w http.ResponseWriter, r *http.Request, v FormPost) {
+	v.Script = p.submit.text
+	// With same-origin a browser would say "Origin: null", and clients that
+	// look where a form comes from would refuse it.
+	w.Header().Set("Referrer-Policy", "strict-origin")
+	p.write(w, r, http.StatusOK, "formpost.html", policy(v.RedirectURI)+"; script-src "+p.submit.source, v)
+}
+
+// LogOut is the page that asks a person whether they want to log out.
+type LogOut struct {
+	Client      string // who asks, as a person knows it; may be empty
+	Request     string // the sealed logout request
+	Username    string
+	Name        string // may be empty
+	RedirectURI string // where the browser goes after the logout; may be empty
+}
+
+// The answers of the page: the values of the field answer.
+const (
+	AnswerLogOut = "logout"
+	AnswerStay   = "stay"
+)
+
+// Who is the name that a person goes by.
+func (v LogOut) Who() string { return cmp.Or(v.Name, v.Username) }
+
+// LogOut writes the page.
+func (p *Renderer) LogOut(w http.ResponseWriter, r *http.Request, v LogOut) {
+	p.write(w, r, http.StatusOK, "logout.html", policy(v.RedirectURI), v)
+}
+
+// LoggedOut writes the page that ends a logout.
+func (p *Renderer) LoggedOut(w http.ResponseWriter, r *http.Request) {
+	p.write(w, r, http.StatusOK, "loggedout.html", policy(""), nil)
 }
 
 // Failure is the page for a request that cannot go on and must not be
 // answered by a redirect.
 type Failure struct {
 	Problem   Problem
+	LogOut    bool   // it was a logout, not a login
 	Detail    string // for who wrote the client; English, may be empty
 	Reference string // finds the line in the log; may be empty
 }
 
 // Failure writes the page.
 func (p *Renderer) Failure(w http.ResponseWriter, r *http.Request, status int, v Failure) {
-	p.write(w, r, status, "failure.html", "", v)
+	p.write(w, r, status, "failure.html", policy(""), v)
 }
 
 // LoggedIn is the issuer's own page for a person with a session.
@@ -120,7 +204,7 @@ type LoggedIn struct {
 
 // LoggedIn writes the page.
 func (p *Renderer) LoggedIn(w http.ResponseWriter, r *http.Request, v LoggedIn) {
-	p.write(w, r, http.StatusOK, "loggedin.html", "", v)
+	p.write(w, r, http.StatusOK, "loggedin.html", policy(""), v)
 }
 
 // AssetsPath is the folder whose files Asset serves.
@@ -149,7 +233,7 @@ type view struct {
 	Page  any
 }
 
-func (p *Renderer) write(w http.ResponseWriter, r *http.Request, status int, name, redirectURI string, content any) {
+func (p *Renderer) write(w http.ResponseWriter, r *http.Request, status int, name, policy string, content any) {
 	v := view{Lang: "en", Text: english, Style: p.style, Icon: p.icon, Base: p.base, Host: p.host, Page: content}
 	if p.japanese(r) {
 		v.Lang, v.Text = "ja", japanese
@@ -166,7 +250,7 @@ func (p *Renderer) write(w http.ResponseWriter, r *http.Request, status int, nam
 	header.Set("Content-Language", v.Lang)
 	header.Set("Cache-Control", "no-store")
 	header.Set("Vary", "Accept-Language")
-	header.Set("Content-Security-Policy", contentSecurityPolicy(redirectURI))
+	header.Set("Content-Security-Policy", policy)
 	w.WriteHeader(status)
 	w.Write(body.Bytes())
 }
@@ -189,21 +273,4 @@ func (p *Renderer) japanese(r *http.Request) bool {
 	}
 	_, index, _ := p.matcher.Match(wanted...)
 	return index == 1
-}
-
-// contentSecurityPolicy allows our style sheet, our icon and a form that answers to us
-// and, after the login, to the client.
-func contentSecurityPolicy(redirectURI string) string {
-	target := ""
-	if u, err := url.Parse(redirectURI); err == nil && u.Scheme != "" {
-		// Browsers hold form-action against every address that the answer to
-		// the form redirects to, and a client may send them on to any other
-		// of its own. So the scheme is as narrow as it can be.
-		target = " https: " + u.Scheme + ":"
-		if u.Scheme == "https" {
-			target = " https:"
-		}
-	}
-	return "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'" + target +
-		"; base-uri 'none'; frame-ancestors 'none'"
 }

@@ -4,6 +4,8 @@
 package page_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"flag"
@@ -27,6 +29,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/page"
 )
 
@@ -89,6 +92,49 @@ func drawn(t testing.TB, pages *page.Renderer) map[string]func(http.ResponseWrit
 		"login-own":  logIn(page.LogIn{}),
 		"logged-in": func(w http.ResponseWriter, r *http.Request) {
 			pages.LoggedIn(w, r, page.LoggedIn{Username: "alice", Name: "Alice Archer", Email: "alice@example.com", Groups: []string{"platform-engineer", "readers"}})
+		},
+		"form-post": func(w http.ResponseWriter, r *http.Request) {
+			pages.FormPost(w, r, page.FormPost{RedirectURI: "https://app.example.com/callback?tenant=a&b=c", Answer: url.Values{
+				"code": {"k3jx7q2m.CODE"}, "iss": {"https://id.example.com/dex"}, "state": {`a "state" & more`},
+			}})
+		},
+		"consent": func(w http.ResponseWriter, r *http.Request) {
+			pages.Consent(w, r, page.Consent{Client: "Production cluster", Request: sealed, Username: "alice", Name: "Alice Archer", Local: true, RedirectURI: "http://localhost:8000"})
+		},
+		"consent-scopes": func(w http.ResponseWriter, r *http.Request) {
+			pages.Consent(w, r, page.Consent{
+				Client: "Dashboard", Request: sealed, Username: "bob", RedirectURI: "https://app.example.com/callback",
+				Scopes: oidc.Scopes{"profile", "email", "groups", "offline_access", "unheard-of"},
+			})
+		},
+		"log-out": func(w http.ResponseWriter, r *http.Request) {
+			pages.LogOut(w, r, page.LogOut{Client: "Dashboard", Request: sealed, Username: "alice", Name: "Alice Archer", RedirectURI: "https://app.example.com/"})
+		},
+		"log-out-bare": func(w http.ResponseWriter, r *http.Request) {
+			pages.LogOut(w, r, page.LogOut{Request: sealed, Username: "bob"})
+		},
+		"logged-out": func(w http.ResponseWriter, r *http.Request) { pages.LoggedOut(w, r) },
+		"device":     func(w http.ResponseWriter, r *http.Request) { pages.Device(w, r, http.StatusOK, page.Device{}) },
+		"device-wrong": func(w http.ResponseWriter, r *http.Request) {
+			pages.Device(w, r, http.StatusNotFound, page.Device{UserCode: "WDJB-MJHT", Problem: page.WrongUserCode})
+		},
+		"device-ask": func(w http.ResponseWriter, r *http.Request) {
+			pages.DeviceAsk(w, r, page.DeviceAsk{
+				Client: "Production cluster", UserCode: "WDJB-MJHT", Request: sealed, Username: "alice", Name: "Alice Archer",
+				Device: "kubectl-oidc_login/1.0", Address: "192.0.2.7", Minutes: 2, Scopes: oidc.Scopes{"profile", "email", "groups", "unheard-of"},
+			})
+		},
+		"device-ask-bare": func(w http.ResponseWriter, r *http.Request) {
+			pages.DeviceAsk(w, r, page.DeviceAsk{Client: "terminal", UserCode: "WDJB-MJHT", Request: sealed, Username: "bob", Address: "2001:db8::7"})
+		},
+		"device-allowed": func(w http.ResponseWriter, r *http.Request) {
+			pages.DeviceDone(w, r, page.DeviceDone{Client: "Production cluster", Allowed: true})
+		},
+		"device-refused": func(w http.ResponseWriter, r *http.Request) {
+			pages.DeviceDone(w, r, page.DeviceDone{Client: "Production cluster"})
+		},
+		"failure-log-out": func(w http.ResponseWriter, r *http.Request) {
+			pages.Failure(w, r, http.StatusBadRequest, page.Failure{Problem: page.WrongRedirectURI, LogOut: true})
 		},
 		"logged-bare": func(w http.ResponseWriter, r *http.Request) { pages.LoggedIn(w, r, page.LoggedIn{Username: "bob"}) },
 		"failure-detail": func(w http.ResponseWriter, r *http.Request) {
@@ -212,7 +258,11 @@ func TestPagesCanBeUsedByEverybody(t *testing.T) {
 						described = append(described, by)
 					}
 					switch e.name {
-					case "script", "style", "iframe", "object", "embed", "base":
+					case "script":
+						if name != "form-post" {
+							t.Error("the page has a <script>")
+						}
+					case "style", "iframe", "object", "embed", "base":
 						t.Errorf("the page has a <%s>", e.name)
 					case "html":
 						if e.attributes["lang"] != language {
@@ -229,7 +279,12 @@ func TestPagesCanBeUsedByEverybody(t *testing.T) {
 							t.Errorf("<%s> is empty", e.name)
 						}
 					case "link", "form":
-						if place := e.attributes["href"] + e.attributes["action"]; !strings.HasPrefix(place, "/dex/") {
+						place := e.attributes["href"] + e.attributes["action"]
+						if name == "form-post" && e.name == "form" {
+							if place != "https://app.example.com/callback?tenant=a&b=c" {
+								t.Errorf("the form leads to %q, want the redirect URI", place)
+							}
+						} else if !strings.HasPrefix(place, "/dex/") {
 							t.Errorf("<%s> leads to %q, outside the issuer", e.name, place)
 						}
 					case "svg":
@@ -283,6 +338,21 @@ func TestHostileTextIsEscaped(t *testing.T) {
 			"failure": func(w http.ResponseWriter, r *http.Request) {
 				pages.Failure(w, r, 400, page.Failure{Problem: page.BadRequest, Detail: text, Reference: text})
 			},
+			"consent": func(w http.ResponseWriter, r *http.Request) {
+				pages.Consent(w, r, page.Consent{Client: text, Request: text, Username: text, Scopes: oidc.Scopes{text}})
+			},
+			"device": func(w http.ResponseWriter, r *http.Request) {
+				pages.Device(w, r, 404, page.Device{UserCode: text, Problem: page.WrongUserCode})
+			},
+			"device ask": func(w http.ResponseWriter, r *http.Request) {
+				pages.DeviceAsk(w, r, page.DeviceAsk{Client: text, UserCode: text, Request: text, Name: text, Device: text, Address: text, Scopes: oidc.Scopes{text}})
+			},
+			"device done": func(w http.ResponseWriter, r *http.Request) {
+				pages.DeviceDone(w, r, page.DeviceDone{Client: text, Allowed: true})
+			},
+			"log out": func(w http.ResponseWriter, r *http.Request) {
+				pages.LogOut(w, r, page.LogOut{Client: text, Request: text, Name: text})
+			},
 			"logged in": func(w http.ResponseWriter, r *http.Request) {
 				pages.LoggedIn(w, r, page.LoggedIn{Username: text, Name: text, Email: text, Groups: []string{text}})
 			},
@@ -324,8 +394,15 @@ func TestEveryWordIsThereInBothLanguages(t *testing.T) {
 				t.Errorf("%s has no word for %s", language, value.Type().Field(n).Name)
 			}
 		}
-		if strings.Count(words.LogInTo, "%s") != 1 {
-			t.Errorf("%s: %q names the application not exactly once", language, words.LogInTo)
+		for _, sentence := range []string{words.LogInTo, words.ContinueAs, words.WantsLogin, words.YouAre, words.WantsLogOut, words.DeviceAsk, words.DeviceWants, words.DeviceAllowedText, words.DeviceDeniedText} {
+			if strings.Count(sentence, "%") != 1 || strings.Count(sentence, "%s") != 1 {
+				t.Errorf("%s: %q has not exactly one place for a name", language, sentence)
+			}
+		}
+		for _, scope := range []string{oidc.ScopeProfile, oidc.ScopeEmail, oidc.ScopeGroups, oidc.ScopeOfflineAccess} {
+			if words.Scopes[scope] == "" {
+				t.Errorf("%s has no word for the scope %s", language, scope)
+			}
 		}
 		if got := slices.Sorted(maps.Keys(words.Problems)); !cmp.Equal(got, slices.Sorted(slices.Values(all))) {
 			t.Errorf("%s explains %q, want %q", language, got, all)
@@ -405,6 +482,54 @@ func TestPolicyNamesTheRedirectTarget(t *testing.T) {
 		pages.LogIn(w, httptest.NewRequest(http.MethodGet, "/", nil), 200, page.LogIn{RedirectURI: hostile})
 		if policy := w.Header().Get("Content-Security-Policy"); strings.Contains(policy, "script-src") || strings.Contains(policy, "unsafe-inline") {
 			t.Errorf("%q wrote into the policy: %q", hostile, policy)
+		}
+	}
+}
+
+// A page that carries an answer to a client has one script, which the policy
+// names by its hash: no other one runs there, whoever writes it.
+func TestFormPostAllowsItsOwnScriptAlone(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com")
+	hostile := `</script><script>alert(1)</script>" onload="alert(1)`
+	w := draw(func(w http.ResponseWriter, r *http.Request) {
+		pages.FormPost(w, r, page.FormPost{RedirectURI: "https://app.example.com/callback", Answer: url.Values{"state": {hostile}, hostile: {"x"}}})
+	}, "en")
+	scripts := []string{}
+	for _, e := range elements(t, w.Body.String()) {
+		if e.name == "script" {
+			scripts = append(scripts, e.text)
+		}
+		if e.name == "input" && e.attributes["name"] == "state" && e.attributes["value"] != hostile {
+			t.Errorf("the state became %q", e.attributes["value"])
+		}
+	}
+	if len(scripts) != 1 {
+		t.Fatalf("got the scripts %q, want one:\n%s", scripts, w.Body)
+	}
+	sum := sha256.Sum256([]byte(scripts[0]))
+	want := "; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(policy, want) || strings.Contains(policy, "unsafe") {
+		t.Errorf("got the policy %q, want %q at its end", policy, want)
+	}
+	if got := w.Header().Get("Referrer-Policy"); got != "strict-origin" {
+		t.Errorf("Referrer-Policy: got %q; with less the client sees Origin: null", got)
+	}
+	if got := w.Header().Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control: got %q, want no-store", got)
+	}
+}
+
+// What is no web address cannot take a form, and must not become a script.
+func TestFormPostLeadsToTheWebOnly(t *testing.T) {
+	pages := newRenderer(t, "https://id.example.com")
+	for _, uri := range []string{"javascript:alert(1)", "data:text/html,x", "com.example.app:/callback"} {
+		w := draw(func(w http.ResponseWriter, r *http.Request) {
+			pages.FormPost(w, r, page.FormPost{RedirectURI: uri, Answer: url.Values{"code": {"x"}}})
+		}, "en")
+		for _, e := range elements(t, w.Body.String()) {
+			if e.name == "form" && strings.HasPrefix(e.attributes["action"], uri[:4]) {
+				t.Errorf("the form leads to %q", e.attributes["action"])
+			}
 		}
 	}
 }

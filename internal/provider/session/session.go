@@ -6,7 +6,12 @@
 //
 // A session begins when a credential was accepted, never before, and gets a
 // new secret at every login, so that none can be planted (session fixation).
-// The endpoint authorize uses this package.
+// It ends by itself when nobody uses it for a while, and at the latest some
+// hours after the login. The endpoints authorize and logout use this package.
+//
+//   - session.go: beginning, finding and ending
+//   - device.go: which browser, and where
+//   - methods.go: how the end user proved who they are
 package session
 
 import (
@@ -31,7 +36,11 @@ type Session struct {
 	Subject    oidc.Subject
 	Epoch      int64     // of the user, as it was when the password was checked
 	AuthTime   time.Time // when the password was last given
-	ExpiresAt  time.Time
+	Methods    Methods   // how the end user proved who they are
+	Device     Device    // at the login
+	UsedAt     time.Time // when it last answered for the password, to the nearest minutes
+	ExpiresAt  time.Time // unless it is used again
+	EndsAt     time.Time // used or not
 }
 
 var (
@@ -44,11 +53,14 @@ var (
 
 // Storage keeps the sessions of one issuer.
 type Storage interface {
-	// AddSession returns ErrOvertaken if the user is not of that epoch any
-	// more, or may not log in.
+	// AddSession replaces a session of the same ID and subject. It returns
+	// ErrOvertaken if the user is not of that epoch any more, or may not log
+	// in.
 	AddSession(ctx context.Context, s Session) error
 	// SessionBySecretHash returns ErrNotFound if there is none.
 	SessionBySecretHash(ctx context.Context, hash string) (Session, error)
+	// UseSession keeps UsedAt and ExpiresAt of a session that is still there.
+	UseSession(ctx context.Context, s Session) error
 	EndSession(ctx context.Context, id string) error
 }
 
@@ -57,15 +69,15 @@ type Sessions struct {
 	Storage  Storage
 	Cookie   string        // the cookie's name; with the prefix __Host-
 	Lifetime time.Duration // from the login on, used or not
+	Idle     time.Duration // from the last use on
 	Now      func() time.Time
 }
 
-// Begin starts a session for the user and gives its secret to the browser.
-// A session that the browser already had is ended.
-func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Request, user identity.User) (Session, error) {
-	if err := s.End(ctx, w, r); err != nil {
-		return Session{}, err
-	}
+// Begin starts a session for the user and gives its secret to the browser. If
+// the browser had a session of the same user, that one goes on under its ID,
+// with another secret: what was granted in it still belongs to it. A session
+// of somebody else is ended.
+func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Request, user identity.User, how Methods) (Session, error) {
 	value, now := rand.Text()+rand.Text(), s.Now()
 	begun := Session{
 		ID:         strings.ToLower(rand.Text()),
@@ -73,7 +85,21 @@ func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Req
 		Subject:    user.Subject,
 		Epoch:      user.Epoch,
 		AuthTime:   now,
-		ExpiresAt:  now.Add(s.Lifetime),
+		Methods:    how,
+		Device:     DeviceOf(r),
+		EndsAt:     now.Add(s.Lifetime),
+	}
+	s.use(&begun, now)
+	had, err := s.Find(ctx, r)
+	switch {
+	case err == nil && had.Subject == user.Subject:
+		begun.ID = had.ID
+	case err == nil:
+		if err := s.Storage.EndSession(ctx, had.ID); err != nil {
+			return Session{}, fmt.Errorf("ending the session of another user: %w", err)
+		}
+	case !errors.Is(err, ErrNotFound):
+		return Session{}, fmt.Errorf("finding the session: %w", err)
 	}
 	if err := s.Storage.AddSession(ctx, begun); err != nil {
 		return Session{}, fmt.Errorf("keeping the session: %w", err)
@@ -98,21 +124,34 @@ func (s *Sessions) Find(ctx context.Context, r *http.Request) (Session, error) {
 	return found, nil
 }
 
-// End ends the session of the browser, if there is one.
-func (s *Sessions) End(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	found, err := s.Find(ctx, r)
-	if errors.Is(err, ErrNotFound) {
+// useInterval is how often at the most a use is written down. An idle
+// lifetime that is shorter than ten of them makes it shorter too.
+const useInterval = 5 * time.Minute
+
+// Use puts off the end of a session that answered for the password. Most uses
+// write nothing: the last one that was written is near enough.
+func (s *Sessions) Use(ctx context.Context, found Session) error {
+	now := s.Now()
+	if now.Sub(found.UsedAt) < min(useInterval, s.Idle/10) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("finding the session: %w", err)
+	s.use(&found, now)
+	if err := s.Storage.UseSession(ctx, found); err != nil {
+		return fmt.Errorf("keeping the use of a session: %w", err)
 	}
-	if err := s.Storage.EndSession(ctx, found.ID); err != nil {
-		return fmt.Errorf("ending the session: %w", err)
-	}
-	http.SetCookie(w, s.cookie("", -1))
 	return nil
 }
+
+func (s *Sessions) use(session *Session, now time.Time) {
+	session.UsedAt, session.ExpiresAt = now, now.Add(s.Idle)
+	if session.ExpiresAt.After(session.EndsAt) {
+		session.ExpiresAt = session.EndsAt
+	}
+}
+
+// Forget takes the cookie from the browser. The session itself is ended by
+// who knows what else ends with it.
+func (s *Sessions) Forget(w http.ResponseWriter) { http.SetCookie(w, s.cookie("", -1)) }
 
 // cookie has the strictest form that a login by redirect allows: Lax, because
 // the browser comes from the client's page to the authorization endpoint.

@@ -5,7 +5,6 @@ package token
 
 import (
 	"cmp"
-	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -17,10 +16,6 @@ import (
 	"github.com/tegata/tegata/internal/signingkey"
 )
 
-// typeIDToken is the type in the header of an ID token. Access tokens have
-// another, so that neither passes for the other (RFC 8725, section 3.11).
-const typeIDToken = "JWT"
-
 // Signer signs claims as a token of the type.
 type Signer interface {
 	Sign(alg, typ string, claims any) (secret.String, error)
@@ -30,59 +25,111 @@ type Signer interface {
 type Mint struct {
 	Issuer              oidc.Issuer
 	Signer              Signer
-	SigningAlg          string // of ID tokens, unless the client chose its own
-	GroupsClaim         string // unless the client has its own
-	IDTokenLifetime     time.Duration
+	SigningAlg          string        // of ID tokens, unless the client chose its own
+	IDTokenLifetime     time.Duration // unless the client has its own, as below
 	AccessTokenLifetime time.Duration
 	Now                 func() time.Time
 }
 
-// tokens makes the tokens of one answer. tokenID is the jti of the ID token,
-// which API servers write into their audit logs.
-func (m *Mint) tokens(client clientregistry.Client, user identity.User, r redemption) (response oidc.TokenResponse, tokenID string, err error) {
+// tokens makes the tokens of one answer. told is what the ID token says of
+// the user; nil means that there is none. tokenID is the jti that the log
+// names: of the ID token, which API servers write into their audit logs, or
+// else of the access token.
+func (m *Mint) tokens(r request, o offer, user identity.User, told map[string]any) (response oidc.TokenResponse, tokenID string, err error) {
 	now := m.Now()
-	// Only we read the access token, so it has the cheap signature.
-	accessToken, err := m.Signer.Sign(signingkey.ES256, grant.TypeAccessToken, grant.AccessToken{
+	if o.narrowed != nil {
+		return m.narrowed(r, o, user, told, now)
+	}
+
+	// Step 1: the access token. Only we read it, so it has the cheap signature
+	// unless the client wants another.
+	lifetime := cmp.Or(r.client.Lifetimes.AccessToken, m.AccessTokenLifetime)
+	access := grant.AccessToken{
 		Issuer:   m.Issuer,
 		Audience: oidc.Audience{string(m.Issuer)},
 		Subject:  user.Subject,
-		Client:   client.ID,
-		Scope:    r.scopes.String(),
-		Grant:    r.grant.ID,
-		TokenID:  rand.Text(),
+		Client:   r.client.ID,
+		Scope:    o.scopes.String(),
+		Grant:    o.grant.ID,
+		TokenID:  grant.NewTokenID(o.grant.ID),
 		IssuedAt: oidc.Date(now),
-		Expiry:   oidc.Date(now.Add(m.AccessTokenLifetime)),
-		AuthTime: oidc.Date(r.grant.AuthTime),
-	})
+		Expiry:   oidc.Date(now.Add(lifetime)),
+		AuthTime: oidc.Date(o.grant.AuthTime),
+		ACR:      o.grant.Methods.ACR(),
+		Methods:  o.grant.Methods,
+	}
+	if r.client.CertificateBound() {
+		access.Confirmation = &grant.Confirmation{Certificate: clientregistry.CertificateThumbprint(r.Request)}
+	}
+	accessToken, err := m.Signer.Sign(cmp.Or(r.client.AccessTokenAlg, signingkey.ES256), grant.TypeAccessToken, access)
 	if err != nil {
 		return oidc.TokenResponse{}, "", fmt.Errorf("minting the access token: %w", err)
 	}
-	tokenID = rand.Text()
-	alg := cmp.Or(client.SigningAlg, m.SigningAlg)
-	idToken, err := m.Signer.Sign(alg, typeIDToken, oidc.Claims{
-		Issuer:          m.Issuer,
-		Subject:         user.Subject,
-		Audience:        oidc.Audience{string(client.ID)},
-		Expiry:          oidc.Date(now.Add(m.IDTokenLifetime)),
-		IssuedAt:        oidc.Date(now),
-		AuthTime:        oidc.Date(r.grant.AuthTime),
-		Nonce:           r.nonce,
-		AccessTokenHash: oidc.AccessTokenHash(alg, accessToken),
-		TokenID:         tokenID,
-		SessionID:       r.grant.SessionID,
-		// What the client may get at all, whether it asked for the scope or
-		// not: API servers read ID tokens and nothing else, and kubeconfigs
-		// rarely name scopes.
-		Other: user.Claims(client.AllowedScopes(), cmp.Or(client.GroupsClaim, m.GroupsClaim)),
-	})
-	if err != nil {
-		return oidc.TokenResponse{}, "", fmt.Errorf("minting the ID token: %w", err)
+	response = oidc.TokenResponse{AccessToken: accessToken, TokenType: "Bearer", ExpiresIn: lifetime, Scopes: o.scopes}
+	if told == nil {
+		return response, access.TokenID, nil
 	}
+
+	// Step 2: the ID token.
+	idToken := m.idToken(r.client, o, user, told, now)
+	idToken.Nonce = o.nonce
+	idToken.AccessTokenHash = oidc.AccessTokenHash(m.alg(r.client), accessToken)
+	response.IDToken, err = m.sign(r.client, idToken)
+	return response, idToken.TokenID, err
+}
+
+// narrowed makes the answer to a token exchange (RFC 8693, section 2.2): one
+// ID token, for one audience. It comes as access_token, whatever it is.
+func (m *Mint) narrowed(r request, o offer, user identity.User, told map[string]any, now time.Time) (oidc.TokenResponse, string, error) {
+	idToken := m.idToken(o.narrowed.like, o, user, told, now)
+	idToken.Audience = oidc.Audience{o.narrowed.audience}
+	idToken.AuthorizedParty = r.client.ID // OpenID Connect Core 1.0, section 2
+	if idToken.Expiry.After(o.narrowed.until) {
+		idToken.Expiry = oidc.Date(o.narrowed.until)
+	}
+	signed, err := m.sign(o.narrowed.like, idToken)
 	return oidc.TokenResponse{
-		AccessToken: accessToken,
-		TokenType:   "Bearer",
-		ExpiresIn:   m.AccessTokenLifetime,
-		IDToken:     idToken,
-		Scopes:      r.scopes,
-	}, tokenID, nil
+		AccessToken:     signed,
+		IssuedTokenType: tokenTypeID,
+		TokenType:       "N_A", // section 2.2.1: it is no access token
+		ExpiresIn:       idToken.Expiry.Sub(now),
+		Scopes:          o.scopes,
+	}, idToken.TokenID, err
+}
+
+func (m *Mint) idToken(client clientregistry.Client, o offer, user identity.User, told map[string]any, now time.Time) oidc.Claims {
+	return oidc.Claims{
+		Issuer:    m.Issuer,
+		Subject:   user.Subject,
+		Audience:  oidc.Audience{string(client.ID)},
+		Expiry:    oidc.Date(now.Add(cmp.Or(client.Lifetimes.IDToken, m.IDTokenLifetime))),
+		IssuedAt:  oidc.Date(now),
+		AuthTime:  oidc.Date(o.grant.AuthTime),
+		ACR:       o.grant.Methods.ACR(),
+		Methods:   o.grant.Methods,
+		TokenID:   grant.NewTokenID(o.grant.ID),
+		SessionID: o.grant.SessionID,
+		Other:     told,
+	}
+}
+
+// grantLifetime is how long a grant lasts whose first tokens are made here.
+// Without a refresh token it ends with them.
+func (m *Mint) grantLifetime(client clientregistry.Client, lifetime time.Duration) time.Duration {
+	if client.AllowsGrant(oidc.GrantRefreshToken) {
+		return cmp.Or(client.Lifetimes.RefreshAbsolute, lifetime)
+	}
+	return max(cmp.Or(client.Lifetimes.AccessToken, m.AccessTokenLifetime), cmp.Or(client.Lifetimes.IDToken, m.IDTokenLifetime))
+}
+
+func (m *Mint) alg(client clientregistry.Client) string {
+	return cmp.Or(client.SigningAlg, m.SigningAlg)
+}
+
+func (m *Mint) sign(client clientregistry.Client, claims oidc.Claims) (secret.String, error) {
+	signed, err := m.Signer.Sign(m.alg(client), grant.TypeIDToken, claims)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("minting the ID token: %w", err)
+	}
+	return signed, nil
 }

@@ -4,13 +4,13 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 
-	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/secret"
@@ -20,38 +20,38 @@ import (
 // (RFC 9700, section 4.14.2; docs/adr/0006). Of the family of one grant, the
 // newest token is good; the one before it is good for a short while and gets
 // the same successor; any older one is a replay and ends the family.
-func (h *Handler) refresh(ctx context.Context, client clientregistry.Client, form url.Values) (redemption, error) {
-	token := secret.New(form.Get("refresh_token"))
+func (h *Handler) refresh(ctx context.Context, r request) (offer, error) {
+	token := secret.New(r.form.Get("refresh_token"))
 	if token.IsZero() {
-		return redemption{}, invalidRequest("refresh_token is missing")
+		return offer{}, invalidRequest("refresh_token is missing")
 	}
 	unknown := invalidGrant("the refresh token is unknown, has expired or was revoked")
 	id, generation, ok := h.RefreshTokens.Read(token)
 	if !ok {
-		return redemption{}, unknown
+		return offer{}, unknown
 	}
 	g, err := h.Grants.Grant(ctx, id)
 	if errors.Is(err, grant.ErrNotFound) {
-		return redemption{}, unknown
+		return offer{}, unknown
 	}
 	if err != nil {
-		return redemption{}, fmt.Errorf("finding the grant of a refresh token: %w", err)
+		return offer{}, fmt.Errorf("finding the grant of a refresh token: %w", err)
 	}
 	now := h.Now()
 	switch {
-	case g.Client != client.ID: // RFC 6749, section 10.4
-		return redemption{}, invalidGrant("the refresh token was issued to another client")
-	case !g.Live(now) || now.Sub(g.RotatedAt) > h.RefreshIdle || generation > g.Generation:
-		return redemption{}, unknown
+	case g.Client != r.client.ID: // RFC 6749, section 10.4
+		return offer{}, invalidGrant("the refresh token was issued to another client")
+	case !g.Live(now) || now.Sub(g.RotatedAt) > cmp.Or(r.client.Lifetimes.RefreshIdle, h.RefreshIdle) || generation > g.Generation:
+		return offer{}, unknown
 	}
 	again, err := h.replayed(ctx, g, generation)
 	if err != nil {
-		return redemption{}, err
+		return offer{}, err
 	}
-	scopes := g.Scopes.Only(client.AllowedScopes()) // the client may get less now
-	if asked := oidc.ParseScopes(form.Get("scope")); len(asked) > 0 {
+	scopes := g.Scopes.Only(r.client.AllowedScopes()) // the client may get less now
+	if asked := oidc.ParseScopes(r.form.Get("scope")); len(asked) > 0 {
 		if scopes = asked.Only(scopes); len(scopes) < len(asked) {
-			return redemption{}, &oidc.Error{Code: oidc.InvalidScope, Description: "scope goes beyond what was granted"}
+			return offer{}, &oidc.Error{Code: oidc.InvalidScope, Description: "scope goes beyond what was granted"}
 		}
 	}
 	take := func(ctx context.Context) (int, error) {
@@ -75,7 +75,7 @@ func (h *Handler) refresh(ctx context.Context, client clientregistry.Client, for
 		}
 		return g.Generation, err
 	}
-	return redemption{grant: g, scopes: scopes, take: take}, nil
+	return offer{grant: g, scopes: scopes, take: take}, nil
 }
 
 // replayed reports whether the token of this generation was rotated before.
@@ -91,5 +91,6 @@ func (h *Handler) replayed(ctx context.Context, g grant.Grant, generation int) (
 	h.Log.LogAttrs(ctx, slog.LevelWarn, "refresh token replayed", slog.String("grant", g.ID),
 		slog.String("client", string(g.Client)), slog.String("subject", string(g.Subject)),
 		slog.Int("generation", generation), slog.Int("newest", g.Generation))
+	h.Audit.Record(audit.Event{Act: audit.Replayed, Client: g.Client, Subject: g.Subject, Grant: g.ID, Session: g.SessionID, Reason: "refresh token"})
 	return false, h.end(ctx, g, "the refresh token was used before; the login has been revoked")
 }

@@ -7,45 +7,25 @@
 package userinfo
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/tegata/tegata/internal/clientregistry"
-	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/answer"
+	"github.com/tegata/tegata/internal/provider/claims"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/secret"
 )
 
-// Verifier checks the signature and the type of a token.
-type Verifier interface {
-	Verify(token secret.String, typ string, claims any) error
-}
-
-// Grants is the storage of what end users granted.
-type Grants interface {
-	// Grant returns grant.ErrNotFound if there is none.
-	Grant(ctx context.Context, id string) (grant.Grant, error)
-}
-
 // Handler serves the userinfo endpoint of an issuer.
 type Handler struct {
-	Issuer      oidc.Issuer
-	Verifier    Verifier
-	Grants      Grants
-	Clients     clientregistry.Clients
-	Source      identity.Source
-	GroupsClaim string // unless the client has its own
-	Now         func() time.Time
-	Log         *slog.Logger
+	Tokens *grant.Tokens
+	Claims *claims.Claims
+	Log    *slog.Logger
 }
 
 // ServeHTTP implements [http.Handler].
@@ -63,10 +43,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	claims, err := h.claims(r.Context(), accessToken)
+	told, err := h.told(w, r, accessToken)
 	if err == nil {
 		var body []byte
-		if body, err = json.Marshal(claims); err == nil {
+		if body, err = json.Marshal(told); err == nil {
 			answer.JSON(w, body)
 			return
 		}
@@ -74,41 +54,46 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.Error(w, r, h.Log, err)
 }
 
-func (h *Handler) claims(ctx context.Context, accessToken secret.String) (map[string]any, error) {
+func (h *Handler) told(w http.ResponseWriter, r *http.Request, accessToken secret.String) (map[string]any, error) {
+	ctx := r.Context()
 	void := func(why string) error { return &oidc.Error{Code: oidc.InvalidToken, Description: why} }
-	var access grant.AccessToken
-	if err := h.Verifier.Verify(accessToken, grant.TypeAccessToken, &access); err != nil {
-		return nil, void("this is not an access token of this issuer")
-	}
-	now := h.Now()
-	if access.Issuer != h.Issuer || !access.Audience.Has(oidc.ClientID(h.Issuer)) || !now.Before(access.Expiry.Time) {
-		return nil, void("the access token has expired or is for somebody else")
-	}
-	// A token that was revoked is void before it expires.
-	g, err := h.Grants.Grant(ctx, access.Grant)
-	if errors.Is(err, grant.ErrNotFound) || (err == nil && !g.Live(now)) {
-		return nil, void("the access token was revoked")
+	access, holder, err := h.Tokens.AccessToken(ctx, accessToken)
+	if why, ok := errors.AsType[*grant.VoidError](err); ok {
+		return nil, void(why.Why)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("finding the grant of an access token: %w", err)
+		return nil, err
 	}
-	client, err := h.Clients.Client(ctx, access.Client)
-	if errors.Is(err, clientregistry.ErrNotFound) {
-		return nil, void("the access token was revoked")
+	answer.AllowOrigin(w, r, holder.Client.AllowsOrigin)
+	switch {
+	case holder.ForItself():
+		return nil, void("the access token is of no end user")
+	case access.Confirmation != nil && access.Confirmation.Certificate != clientregistry.CertificateThumbprint(r):
+		// RFC 8705, section 3: who has the token must have the key too.
+		return nil, void("the access token is bound to another certificate")
+	case !oidc.ParseScopes(access.Scope).Has(oidc.ScopeOpenID):
+		// OpenID Connect Core 1.0, section 5.3: a token of a login.
+		return nil, &oidc.Error{Code: oidc.InsufficientScope, Description: "the access token has not the scope openid"}
 	}
+	told, err := h.Claims.Of(ctx, holder.User, holder.Client, oidc.ParseScopes(access.Scope))
 	if err != nil {
-		return nil, fmt.Errorf("finding the client of an access token: %w", err)
+		return nil, err
 	}
-	user, err := h.Source.Lookup(ctx, access.Subject)
-	if errors.Is(err, identity.ErrNotFound) || (err == nil && user.Disabled) {
-		return nil, void("the access token was revoked")
+	if len(holder.Grant.Claims) > 0 {
+		// OpenID Connect Core 1.0, section 5.5: what was asked for by name, of
+		// that which the client may get at all.
+		all, err := h.Claims.Of(ctx, holder.User, holder.Client, holder.Client.AllowedScopes())
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range holder.Grant.Claims {
+			if value, ok := all[name]; ok {
+				told[name] = value
+			}
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("asking the source: %w", err)
-	}
-	claims := user.Claims(oidc.ParseScopes(access.Scope), cmp.Or(client.GroupsClaim, h.GroupsClaim))
-	claims["sub"] = user.Subject
-	return claims, nil
+	told["sub"] = holder.User.Subject
+	return told, nil
 }
 
 // bearer finds the access token in the header or in a form body (RFC 6750,

@@ -1,0 +1,28 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package authorize
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/provider/session"
+)
+
+// Current is the browser's session and its user as the source knows them now,
+// for pages of other endpoints. Without a session that still counts it returns
+// session.ErrNotFound.
+func (h *Handler) Current(ctx context.Context, r *http.Request) (session.Session, identity.User, error) {
+	return h.current(ctx, r)
+}
+
+// LogIn shows the login page on behalf of another page. After the login the
+// browser goes to next, a path below the issuer's, which nobody but that page
+// can choose: it is sealed into the form.
+func (h *Handler) LogIn(w http.ResponseWriter, r *http.Request, next string) {
+	h.show(w, r, http.StatusOK, request{Next: next}, clientregistry.Client{}, "", page.NoProblem)
+}
