@@ -72,6 +72,13 @@ func newRoot(env Env) *cobra.Command {
 		newUser(env),
 		newGroup(env),
 		newClient(env),
+		newSession(env),
+		newGrant(env),
+		newKey(env),
+		newIssuer(env),
+		newBackup(env),
+		newExport(env),
+		newImport(env),
 		newConfig(env),
 		newVersion(env),
 	)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,6 @@ import (
 	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider"
-	"github.com/tegata/tegata/internal/secret"
 	"github.com/tegata/tegata/internal/signingkey"
 	"github.com/tegata/tegata/internal/store"
 )
@@ -29,26 +29,59 @@ import (
 // config is the configuration file, docs/reference/configuration.md. A key
 // that is not here is an error.
 type config struct {
-	Issuer           string           `yaml:"issuer"`
-	Listen           string           `yaml:"listen"`
-	DataDir          string           `yaml:"data_dir"`
-	TLS              tlsConfig        `yaml:"tls"`
-	KeyEncryptionKey keySource        `yaml:"key_encryption_key"`
-	SigningAlg       string           `yaml:"signing_alg"`
-	GroupsClaim      string           `yaml:"groups_claim"`
-	Lifetimes        lifetimes        `yaml:"lifetimes"`
-	PasswordHash     passwordHash     `yaml:"password_hash"`
-	Log              logConfig        `yaml:"log"`
-	Users            []declaredUser   `yaml:"users"`
-	Groups           []declaredGroup  `yaml:"groups"`
-	Clients          []declaredClient `yaml:"clients"`
+	IssuerConfig `yaml:",inline"` // the usual case: one
+	Issuers      []IssuerConfig   `yaml:"issuers"`
 
-	path string // of the file; empty without one
+	Listen           string        `yaml:"listen"`
+	TrustedProxies   []string      `yaml:"trusted_proxies"`
+	DataDir          string        `yaml:"data_dir"`
+	Storage          storageConfig `yaml:"storage"`
+	TLS              tlsConfig     `yaml:"tls"`
+	KeyEncryptionKey keySource     `yaml:"key_encryption_key"`
+	PasswordHash     passwordHash  `yaml:"password_hash"`
+	Log              logConfig     `yaml:"log"`
+	Audit            auditConfig   `yaml:"audit"`
+	Metrics          metricsConfig `yaml:"metrics"`
+	Tracing          tracingConfig `yaml:"tracing"`
+
+	path     string // of the file; empty without one
+	existing bool   // refuse a place without data
+}
+
+// IssuerConfig is what each issuer has of its own. (The YAML library inlines
+// exported types alone.)
+type IssuerConfig struct {
+	ID            string           `yaml:"id"`
+	Issuer        string           `yaml:"issuer"`
+	SigningAlg    string           `yaml:"signing_alg"`
+	Keys          keysConfig       `yaml:"keys"`
+	GroupsClaim   string           `yaml:"groups_claim"`
+	Lifetimes     lifetimes        `yaml:"lifetimes"`
+	PasswordGrant bool             `yaml:"password_grant"`
+	Users         []declaredUser   `yaml:"users"`
+	Groups        []declaredGroup  `yaml:"groups"`
+	Clients       []declaredClient `yaml:"clients"`
+
+	atRunTime bool // it stands in the database, not in the file
 }
 
 type tlsConfig struct {
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+	ClientCA    string `yaml:"client_ca"`
+	ByProxy     bool   `yaml:"by_proxy"` // a trusted proxy in front speaks TLS
+}
+
+type auditConfig struct {
+	File string `yaml:"file"` // - is standard output
+}
+
+type metricsConfig struct {
+	Listen string `yaml:"listen"`
+}
+
+type tracingConfig struct {
+	Endpoint string `yaml:"endpoint"` // of OTLP over HTTP
 }
 
 type keySource struct {
@@ -56,12 +89,19 @@ type keySource struct {
 	Environment string `yaml:"environment"`
 }
 
+type keysConfig struct {
+	RotateEvery  duration `yaml:"rotate_every"`
+	PublishAhead duration `yaml:"publish_ahead"`
+}
+
 type lifetimes struct {
 	LoginPage       duration `yaml:"login_page"`
 	Code            duration `yaml:"code"`
 	IDToken         duration `yaml:"id_token"`
 	AccessToken     duration `yaml:"access_token"`
+	DeviceCode      duration `yaml:"device_code"`
 	Session         duration `yaml:"session"`
+	SessionIdle     duration `yaml:"session_idle"`
 	RefreshIdle     duration `yaml:"refresh_idle"`
 	RefreshAbsolute duration `yaml:"refresh_absolute"`
 	ReplayWindow    duration `yaml:"replay_window"`
@@ -91,19 +131,6 @@ type declaredUser struct {
 type declaredGroup struct {
 	Name    string   `yaml:"name"`
 	Members []string `yaml:"members"`
-}
-
-type declaredClient struct {
-	ID           string   `yaml:"id"`
-	Name         string   `yaml:"name"`
-	Public       bool     `yaml:"public"`
-	SecretFile   string   `yaml:"secret_file"`
-	SecretEnv    string   `yaml:"secret_environment"`
-	SecretHash   string   `yaml:"secret_hash"`
-	RedirectURIs []string `yaml:"redirect_uris"`
-	Scopes       []string `yaml:"scopes"`
-	GroupsClaim  string   `yaml:"groups_claim"`
-	SigningAlg   string   `yaml:"signing_alg"`
 }
 
 // duration reads "90s", "15m", "12h" and "30d".
@@ -145,9 +172,17 @@ func loadConfig(env Env, path string) (config, error) {
 	}
 	c.path = path
 	folder := filepath.Dir(path)
-	relative := []*string{&c.DataDir, &c.TLS.Certificate, &c.TLS.Key, &c.KeyEncryptionKey.File}
-	for i := range c.Clients {
-		relative = append(relative, &c.Clients[i].SecretFile)
+	relative := []*string{&c.DataDir, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.ClientCA, &c.KeyEncryptionKey.File, &c.Storage.SQLite.Path}
+	if p := c.Storage.Postgres; p != nil {
+		relative = append(relative, &p.PasswordFile, &p.CA)
+	}
+	if c.Audit.File != "-" {
+		relative = append(relative, &c.Audit.File)
+	}
+	for _, issuer := range c.issuers() {
+		for i := range issuer.Clients { // shared with the configuration
+			relative = append(relative, &issuer.Clients[i].SecretFile, &issuer.Clients[i].JWKSFile)
+		}
 	}
 	for _, p := range relative {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -160,13 +195,67 @@ func loadConfig(env Env, path string) (config, error) {
 	return c, nil
 }
 
+// issuers are those that the file describes: the one at the top, which has
+// the ID default, or those of the list.
+func (c config) issuers() []IssuerConfig {
+	if len(c.Issuers) > 0 {
+		return c.Issuers
+	}
+	one := c.IssuerConfig
+	one.ID = issuerID
+	return []IssuerConfig{one}
+}
+
 // check finds what is wrong without looking at anything but the file.
 func (c config) check() error {
-	if c.Issuer != "" {
-		if err := provider.CheckIssuer(oidc.Issuer(c.Issuer)); err != nil {
-			return err
-		}
+	if err := c.checkServer(); err != nil {
+		return err
 	}
+	if err := c.checkStorage(); err != nil {
+		return err
+	}
+	if c.KeyEncryptionKey.File != "" && c.KeyEncryptionKey.Environment != "" {
+		return errors.New("key_encryption_key: give a file or an environment variable, not both")
+	}
+	if err := checkEnvironment("key_encryption_key.environment", c.KeyEncryptionKey.Environment); err != nil {
+		return err
+	}
+	if err := c.cost().Validate(); err != nil {
+		return fmt.Errorf("password_hash: %w", err)
+	}
+	if len(c.Issuers) == 0 {
+		if c.ID != "" {
+			return errors.New("id belongs to the entries of issuers; one issuer alone needs none")
+		}
+		return c.IssuerConfig.check()
+	}
+	if !reflect.ValueOf(c.IssuerConfig).IsZero() {
+		return errors.New("with issuers, what belongs to an issuer (issuer, clients, users, lifetimes and so on) stands in its entry there, not at the top")
+	}
+	ids, urls := map[string]bool{}, map[string]bool{}
+	for n, issuer := range c.Issuers {
+		err := checkIssuerID(issuer.ID)
+		switch {
+		case err != nil:
+		case ids[issuer.ID]:
+			err = fmt.Errorf("id %q is given twice", issuer.ID)
+		case issuer.Issuer == "":
+			err = errors.New("issuer is missing: the URL, https://…")
+		case urls[issuer.Issuer]:
+			err = fmt.Errorf("issuer %s is given twice", issuer.Issuer)
+		default:
+			err = issuer.check()
+		}
+		if err != nil {
+			return fmt.Errorf("issuers[%d]: %w", n, err)
+		}
+		ids[issuer.ID], urls[issuer.Issuer] = true, true
+	}
+	return nil
+}
+
+// checkServer is about the server, whatever issuers it has.
+func (c config) checkServer() error {
 	if c.Listen != "" {
 		if err := checkListen(c.Listen); err != nil {
 			return fmt.Errorf("listen: %w", err)
@@ -175,36 +264,73 @@ func (c config) check() error {
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return errors.New("tls: certificate and key go together")
 	}
-	if c.KeyEncryptionKey.File != "" && c.KeyEncryptionKey.Environment != "" {
-		return errors.New("key_encryption_key: give a file or an environment variable, not both")
+	if _, err := parseProxies(c.TrustedProxies); err != nil {
+		return fmt.Errorf("trusted_proxies: %w", err)
 	}
-	if err := checkEnvironment("key_encryption_key.environment", c.KeyEncryptionKey.Environment); err != nil {
-		return err
+	switch {
+	case !c.TLS.ByProxy:
+	case c.TLS.Certificate != "" || c.TLS.ClientCA != "":
+		return errors.New("tls: with by_proxy there is neither a certificate nor a client_ca: the proxy has them")
+	case len(c.TrustedProxies) == 0:
+		return errors.New("tls.by_proxy needs trusted_proxies: without TLS only they may ask")
+	}
+	if _, err := c.Log.level(); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if c.Metrics.Listen != "" {
+		if err := checkListen(c.Metrics.Listen); err != nil {
+			return fmt.Errorf("metrics.listen: %w", err)
+		}
+	}
+	if err := c.Tracing.check(); err != nil {
+		return fmt.Errorf("tracing.endpoint: %w", err)
+	}
+	return nil
+}
+
+// checkIssuerID tells why an ID cannot be used, or returns nil. It is part of
+// the names of cookies.
+func checkIssuerID(id string) error {
+	if id == "" || len(id) > 40 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return fmt.Errorf("id %.60q is not of at most 40 small letters, digits and hyphens", id)
+	}
+	return nil
+}
+
+// check is about one issuer.
+func (c IssuerConfig) check() error {
+	if c.Issuer != "" {
+		if err := provider.CheckIssuer(oidc.Issuer(c.Issuer)); err != nil {
+			return err
+		}
 	}
 	if c.SigningAlg != "" {
 		if err := signingkey.CheckAlgorithm(c.SigningAlg); err != nil {
 			return fmt.Errorf("signing_alg: %w", err)
 		}
 	}
+	if err := c.keyPolicy().Validate(); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	if longest := max(c.Lifetimes.IDToken, c.Lifetimes.AccessToken); time.Duration(longest) > signingkey.MaxTokenLifetime {
+		return errors.New("lifetimes: id_token and access_token are at most 24h; a refresh token is what lives longer")
+	}
 	if c.GroupsClaim != "" {
 		if err := clientregistry.CheckGroupsClaim(c.GroupsClaim); err != nil {
 			return fmt.Errorf("groups_claim: %w", err)
 		}
 	}
-	if err := c.cost().Validate(); err != nil {
-		return fmt.Errorf("password_hash: %w", err)
-	}
-	if _, err := c.Log.level(); err != nil {
-		return fmt.Errorf("log: %w", err)
-	}
 	l := c.providerLifetimes()
 	if l.RefreshAbsolute != 0 && l.RefreshIdle > l.RefreshAbsolute {
 		return errors.New("lifetimes: refresh_idle is longer than refresh_absolute")
 	}
+	if l.Session != 0 && l.SessionIdle > l.Session {
+		return errors.New("lifetimes: session_idle is longer than session")
+	}
 	return c.checkDeclared()
 }
 
-func (c config) checkDeclared() error {
+func (c IssuerConfig) checkDeclared() error {
 	seen := map[string]bool{}
 	once := func(what, name string) error {
 		key := what + " " + strings.ToLower(name)
@@ -235,27 +361,7 @@ func (c config) checkDeclared() error {
 		}
 	}
 	for n, d := range c.Clients {
-		err := cmp.Or(d.client("").Validate(), once("client", d.ID))
-		secrets := 0
-		for _, given := range []string{d.SecretFile, d.SecretEnv, d.SecretHash} {
-			if given != "" {
-				secrets++
-			}
-		}
-		switch {
-		case err != nil:
-		case d.Public && secrets > 0:
-			err = errors.New("a public client has no secret")
-		case !d.Public && secrets != 1:
-			err = errors.New("give one of secret_file, secret_environment and secret_hash, or public: true")
-		case checkEnvironment("secret_environment", d.SecretEnv) != nil:
-			err = checkEnvironment("secret_environment", d.SecretEnv)
-		case d.SecretHash != "" && !validSecretHash(d.SecretHash):
-			err = errors.New("secret_hash is not sha256: and 64 hexadecimal digits")
-		case d.SigningAlg != "":
-			err = signingkey.CheckAlgorithm(d.SigningAlg)
-		}
-		if err != nil {
+		if err := cmp.Or(d.check(), once("client", d.ID)); err != nil {
 			return fmt.Errorf("clients[%d]: %w", n, err)
 		}
 	}
@@ -312,28 +418,40 @@ func (c config) cost() local.Cost {
 	return cost
 }
 
-func (c config) providerLifetimes() provider.Lifetimes {
+func (c IssuerConfig) keyPolicy() signingkey.Policy {
+	return signingkey.Policy{RotateEvery: time.Duration(c.Keys.RotateEvery), PublishAhead: time.Duration(c.Keys.PublishAhead)}
+}
+
+func (c IssuerConfig) providerLifetimes() provider.Lifetimes {
 	return provider.Lifetimes{
 		LoginPage:       time.Duration(c.Lifetimes.LoginPage),
 		Code:            time.Duration(c.Lifetimes.Code),
 		IDToken:         time.Duration(c.Lifetimes.IDToken),
 		AccessToken:     time.Duration(c.Lifetimes.AccessToken),
+		DeviceCode:      time.Duration(c.Lifetimes.DeviceCode),
 		Session:         time.Duration(c.Lifetimes.Session),
+		SessionIdle:     time.Duration(c.Lifetimes.SessionIdle),
 		RefreshIdle:     time.Duration(c.Lifetimes.RefreshIdle),
 		RefreshAbsolute: time.Duration(c.Lifetimes.RefreshAbsolute),
 		ReplayWindow:    time.Duration(c.Lifetimes.ReplayWindow),
 	}
 }
 
-func (d declaredClient) client(secretHash string) clientregistry.Client {
-	return clientregistry.Client{
-		ID: oidc.ClientID(d.ID), Name: d.Name, SecretHash: secretHash, RedirectURIs: d.RedirectURIs,
-		Scopes: d.Scopes, GroupsClaim: d.GroupsClaim, SigningAlg: d.SigningAlg, Declared: true,
+// declarations are what the file declares for each issuer, with the secrets
+// that it names read.
+func (c config) declarations(env Env) ([]store.Declaration, error) {
+	var all []store.Declaration
+	for _, issuer := range c.issuers() {
+		declared, err := issuer.declaration(env, c.TLS.ClientCA != "")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, declared)
 	}
+	return all, nil
 }
 
-// declaration is what the file declares, with the secrets that it names read.
-func (c config) declaration(env Env) (store.Declaration, error) {
+func (c IssuerConfig) declaration(env Env, certificates bool) (store.Declaration, error) {
 	var d store.Declaration
 	for _, u := range c.Users {
 		d.Users = append(d.Users, local.Account{
@@ -347,38 +465,7 @@ func (c config) declaration(env Env) (store.Declaration, error) {
 	for _, g := range c.Groups {
 		d.Groups = append(d.Groups, store.Group{Name: g.Name, Members: g.Members})
 	}
-	for _, declared := range c.Clients {
-		hash, err := declared.secretHash(env)
-		if err != nil {
-			return store.Declaration{}, exit.Misuse("", "client %q: %w", declared.ID, err)
-		}
-		d.Clients = append(d.Clients, declared.client(hash))
-	}
-	return d, nil
-}
-
-func (d declaredClient) secretHash(env Env) (string, error) {
-	var value secret.String
-	switch {
-	case d.Public:
-		return "", nil
-	case d.SecretHash != "":
-		return d.SecretHash, nil
-	case d.SecretFile != "":
-		text, err := os.ReadFile(d.SecretFile)
-		if err != nil {
-			return "", fmt.Errorf("reading the secret: %w", err)
-		}
-		value = secret.New(strings.TrimRight(string(text), "\r\n"))
-	default:
-		text := env.getenv(d.SecretEnv)
-		if text == "" {
-			return "", fmt.Errorf("the environment variable %s, which holds the secret, is not set", d.SecretEnv)
-		}
-		value = secret.New(text)
-	}
-	if err := clientregistry.CheckSecret(value); err != nil {
-		return "", err
-	}
-	return clientregistry.HashSecret(value), nil
+	var err error
+	d.Clients, err = c.declaredClients(env, certificates)
+	return d, err
 }

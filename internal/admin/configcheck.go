@@ -38,21 +38,31 @@ secrets and certificates that cannot be read. Nothing is changed.`,
 			if err != nil {
 				return err
 			}
-			if _, err := conf.declaration(env); err != nil {
+			declared, err := conf.declarations(env)
+			if err != nil {
 				return err
 			}
 			if conf.KeyEncryptionKey != (keySource{}) {
-				if _, err := conf.keyEncryptionKey(env); err != nil {
+				if _, err := conf.keyEncryptionKeys(env); err != nil {
 					return err
 				}
+			}
+			if _, err := conf.storage(env); err != nil {
+				return err
 			}
 			if conf.TLS.Certificate != "" {
 				if _, err := conf.TLS.load(); err != nil {
 					return err
 				}
 			}
-			fmt.Fprintf(env.Stdout, "%s is good: %d users, %d groups, %d clients declared\n",
-				path, len(conf.Users), len(conf.Groups), len(conf.Clients))
+			if _, err := conf.TLS.clientAuthorities(); err != nil {
+				return err
+			}
+			var users, groups, clients int
+			for _, one := range declared {
+				users, groups, clients = users+len(one.Users), groups+len(one.Groups), clients+len(one.Clients)
+			}
+			fmt.Fprintf(env.Stdout, "%s is good: %d users, %d groups, %d clients declared\n", path, users, groups, clients)
 			return nil
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tegata/tegata/internal/seal"
 )
 
 // Root is the tree of commands, for what walks over it: help and reference.
@@ -36,11 +38,22 @@ func ConfigKeys() []string {
 		for i := range t.NumField() {
 			field := t.Field(i)
 			name := field.Tag.Get("yaml")
-			if name == "" {
+			switch name {
+			case "":
+				continue
+			case ",inline":
+				walk(field.Type, at)
+				continue
+			case "issuers": // each entry has the keys of an issuer, once more
+				keys = append(keys, name)
 				continue
 			}
 			keys = append(keys, at+name)
-			switch inner := field.Type; {
+			inner := field.Type
+			if inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			switch {
 			case inner.Kind() == reflect.Struct:
 				walk(inner, at+name+".")
 			case inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct:
@@ -52,3 +65,9 @@ func ConfigKeys() []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// ParseKeys reads the text of a key file.
+func ParseKeys(text string) (seal.Ring, error) { return parseKeys("FILE", text) }
+
+// ExposedTo tells who can read a key file.
+var ExposedTo = exposedTo

@@ -217,7 +217,7 @@ func TestConfigurationReferenceExamplesAreGood(t *testing.T) {
 		t.Chdir(t.TempDir())
 		// What the example names must exist.
 		for name, content := range map[string]string{
-			"tegata.yaml": block[1], "web.secret": strings.Repeat("s", 40), "kek": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
+			"tegata.yaml": block[1], "web.secret": strings.Repeat("s", 40), "db.password": "s", "ci.pem": publicKey, "kek": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
 		} {
 			if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
@@ -227,3 +227,10 @@ func TestConfigurationReferenceExamplesAreGood(t *testing.T) {
 		tegata(t, nil, "", "config", "check", "tegata.yaml").must(t)
 	}
 }
+
+// publicKey is of nobody.
+const publicKey = `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMKBCTNIcKUSDii11ySs3526iDZ8A
+iTo7Tu6KPAqv7D7gS2XpJFbZiItSs3m9+9Ue6GnvHw/GW2ZZaVtszggXIw==
+-----END PUBLIC KEY-----
+`

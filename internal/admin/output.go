@@ -70,7 +70,7 @@ func printing(env Env, c *cobra.Command, read func(c *cobra.Command, i *issuer, 
 func changing(env Env, c *cobra.Command, change func(c *cobra.Command, conf config, i *issuer, args []string) error) *cobra.Command {
 	var where place
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return where.with(c.Context(), env, func(conf config, i *issuer) error { return change(c, conf, i, args) })
+		return where.change(c.Context(), env, func(conf config, i *issuer) error { return change(c, conf, i, args) })
 	}
 	where.flags(c)
 	return c

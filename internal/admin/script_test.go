@@ -23,6 +23,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +40,10 @@ import (
 //	certificate HOST          makes tls.crt and tls.key for HOST, self-signed
 //	hog                       takes a port and sets $HOGGED
 //	mode PERM FILE…           checks permissions
+//	log-in USER CLIENT SCOPE AGENT   logs in in a browser that calls itself AGENT; the password is "correct horse battery"
+//	eventually CA URL REGEXP  fetches URL until the body matches
 //	secret FILE REGEXP        remembers a secret; from then on standard error must not hold it
+//	remember NAME FILE REGEXP sets $NAME to what the group of the expression matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -57,6 +61,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "stop-server": stopServer, "get": get,
 			"certificate": certificate, "hog": hog, "mode": mode, "secret": rememberSecret,
+			"eventually": eventually, "remember": remember, "log-in": logIn, "logged": logged, "fetch": fetch, "hangup": hangup,
 		},
 	})
 }
@@ -98,6 +103,14 @@ func rememberSecret(ts *testscript.TestScript, _ bool, args []string) {
 	secrets := ts.Value(secretsKey{}).(*[]string)
 	*secrets = append(*secrets, found[1])
 	ts.Setenv("SECRET", found[1])
+}
+
+func remember(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[2]).FindStringSubmatch(ts.ReadFile(args[1]))
+	if len(found) != 2 {
+		ts.Fatalf("%s holds no %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 func mode(ts *testscript.TestScript, _ bool, args []string) {
@@ -172,6 +185,49 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("status"), []byte(strconv.Itoa(response.StatusCode)), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("body"), body, 0o600))
+}
+
+// logged waits until the server's log says something, and keeps what the
+// group of the expression matched in a variable.
+func logged(ts *testscript.TestScript, _ bool, args []string) {
+	p, want := ts.Value(serverKey{}).(*process), regexp.MustCompile(args[0])
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if found := want.FindStringSubmatch(p.stderr.String()); found != nil {
+			if len(args) == 2 {
+				ts.Setenv(args[1], found[1])
+			}
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("the log does not say %s:\n%s", args[0], p.stderr.String())
+		}
+	}
+}
+
+// fetch is get without TLS.
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	response, err := http.Get(args[0])
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("body"), body, 0o600))
+}
+
+// hangup asks the server to read its configuration again.
+func hangup(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Value(serverKey{}).(*process).command.Process.Signal(syscall.SIGHUP))
+}
+
+func eventually(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[2])
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		get(ts, false, args[:2])
+		if body := ts.ReadFile("body"); want.MatchString(body) {
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("%s does not say %s:\n%s", args[1], args[2], body)
+		}
+	}
 }
 
 // client trusts one certificate authority and dials the server, whatever the

@@ -6,6 +6,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -17,16 +18,15 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tegata/tegata/internal/exit"
-	"github.com/tegata/tegata/internal/identity/local"
+	"github.com/tegata/tegata/internal/metrics"
 	"github.com/tegata/tegata/internal/oidc"
-	"github.com/tegata/tegata/internal/provider"
-	"github.com/tegata/tegata/internal/signingkey"
-	"github.com/tegata/tegata/internal/store"
+	"github.com/tegata/tegata/internal/provider/authorize"
 )
 
 func newServe(env Env) *cobra.Command {
@@ -48,20 +48,15 @@ authority in the data directory, made on first use.`,
 			if err != nil {
 				return err
 			}
-			if s.listen != "" {
-				conf.Listen = s.listen
-			}
-			if s.logLevel != "" {
-				conf.Log.Level = s.logLevel
-			}
-			s.env, s.config = env, conf
+			s.flags(&conf)
+			s.env, s.where, s.config = env, where, conf
 			return s.run(c.Context())
 		},
 	}
 	c.Flags().BoolVar(&s.dev, "dev", false, "serve on a loopback address with a local certificate authority")
 	c.Flags().StringVar(&s.listen, "listen", "", "`HOST:PORT` to listen on (127.0.0.1:8443 with --dev, else :443)")
 	c.Flags().StringVar(&s.logLevel, "log-level", "", "least `LEVEL` that is logged: debug, info, warn or error (info)")
-	where.flags(c)
+	where.files(c)
 	return c
 }
 
@@ -71,8 +66,16 @@ type server struct {
 	listen   string
 	logLevel string
 
-	env    Env
-	config config
+	env     Env
+	where   place
+	config  config            // as it is served
+	loaded  [sha256.Size]byte // of the files that were looked at last
+	address net.Addr          // that it listens on
+	log     *slog.Logger
+	site    *site
+	pair    atomic.Pointer[tls.Certificate]
+	trail   *auditFile
+	counts  *metrics.Metrics // nil: nobody counts
 }
 
 // The time limits of a connection, against clients that hold it for nothing.
@@ -88,80 +91,94 @@ const (
 
 func (s *server) run(ctx context.Context) (err error) {
 	// Step 1: everything that can be refused before a port is opened.
-	log, err := s.config.Log.logger(s.env.Stderr)
-	if err != nil {
+	if s.log, err = s.config.Log.logger(s.env.Stderr); err != nil {
 		return exit.Misuse("", "log: %w", err)
 	}
 	address := cmp.Or(s.config.Listen, ":443")
 	if s.dev {
 		address = cmp.Or(s.config.Listen, "127.0.0.1:8443")
 	}
-	if err := s.check(address); err != nil {
+	if err := s.check(s.config, address); err != nil {
 		return err
 	}
-	declaration, err := s.config.declaration(s.env)
-	if err != nil {
+	if _, err := s.config.declarations(s.env); err != nil {
 		return err
 	}
 
 	// Step 2: the storage, the certificate and the port, which with --dev
 	// decides the issuer. What is refused up to here has changed no row.
-	opened, err := s.config.open(ctx, s.env)
+	db, err := s.config.openDatabase(ctx, s.env)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, opened.db.Close()) }()
-	certificate, err := s.certificate()
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := s.loadCertificate(s.config); err != nil {
+		return err
+	}
+	clients, err := s.config.TLS.clientAuthorities()
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	tracer, err := s.config.Tracing.start(ctx, s.env)
 	if err != nil {
-		return exit.WithHint(fmt.Errorf("listening on %s: %w", address, innermost(err)), "choose another address with --listen")
+		return err
+	}
+	defer tracer.stop()
+	if s.trail, err = s.config.Audit.open(s.env, s.log); err != nil {
+		return err
+	}
+	defer s.trail.close()
+	listener, err := listen(ctx, address, "choose another address with --listen")
+	if err != nil {
+		return err
 	}
 	defer listener.Close()
 
-	// Step 3: what the file declares.
-	// Without a file nothing is declared anew, and what was stays.
-	if s.config.path != "" {
-		err = opened.Declare(ctx, declaration, s.env.Now())
+	// Step 3: the issuers, with what the file declares.
+	s.site = &site{
+		env: s.env, db: db, log: s.log, clientCAs: clients.trusted, throttles: map[string]*authorize.Throttle{},
+		sinks: s.trail.sinks(),
 	}
-	if _, wrong := errors.AsType[*store.DeclarationError](err); wrong {
-		return exit.Misuse("", "%s: %w", cmp.Or(s.config.path, "the configuration"), err)
-	} else if err != nil {
-		return fmt.Errorf("declaring what the configuration has: %w", err)
-	}
-	url := s.issuerURL(listener.Addr())
-	if opened.url != "" && opened.url != url {
-		log.Warn("the issuer's URL has changed; tokens and kubeconfigs that name the old one stop working", "old", opened.url, "new", url)
-	}
-	if opened.url != url {
-		if err := opened.db.SetIssuerURL(ctx, issuerID, url); err != nil {
-			return fmt.Errorf("keeping the issuer's URL: %w", err)
-		}
-	}
-
-	// Step 4: the provider.
-	handler, err := s.provider(ctx, opened, url, log)
+	stopMetrics, err := s.serveMetrics(ctx)
 	if err != nil {
 		return err
 	}
+	defer stopMetrics()
+	s.address, s.loaded = listener.Addr(), s.files()
+	if err := s.site.load(ctx, s.config, s.devIssuer(listener.Addr())); err != nil {
+		return err
+	}
+	if db.kek.Len() > 1 {
+		s.log.Info("there are older key-encryption keys: tegata key reseal makes them unnecessary", "in", s.config.keyPlace())
+	}
+
+	// Step 4: the server.
+	trusted, err := parseProxies(s.config.TrustedProxies)
+	if err != nil {
+		return err // loadConfig has looked
+	}
+	handler := trusted.handler(tracer.handler(s.counted(s.site)))
 	fresh := newConnections{known: map[net.Conn]bool{}}
 	// HTTP/1.1 alone: half the processor time for answers this small, a stop
 	// that need not wait for HTTP/2 to say goodbye, and less to attack.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	transport := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load(), nil },
+	}
+	clients.ask(transport)
 	web := &http.Server{
 		Protocols:         protocols,
 		Handler:           handler,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}},
+		TLSConfig:         transport,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         fresh.note,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	if s.env.getenv("GOGC") == "" {
 		// The live heap is a few MiB, so the default would collect after
@@ -169,36 +186,58 @@ func (s *server) run(ctx context.Context) (err error) {
 		debug.SetGCPercent(400)
 	}
 	served := make(chan error, 1)
-	go func() { served <- web.ServeTLS(listener, "", "") }()
-	s.announce(url)
-	log.Info("serving", "issuer", url, "listen", listener.Addr().String())
+	go func() {
+		if s.config.TLS.ByProxy {
+			served <- web.Serve(listener)
+		} else {
+			served <- web.ServeTLS(listener, "", "")
+		}
+	}()
+	for _, one := range s.site.current.Load().hosted {
+		s.announce(one.opened.config)
+		s.log.Info("serving", "issuer", one.opened.config.Issuer, "listen", s.address.String())
+	}
 
 	// Step 5: until a signal comes or the listener breaks.
-	err = s.sweepUntil(ctx, opened, log, served)
-	if err != nil {
+	if err := s.tend(ctx, served); err != nil {
 		return err
 	}
-	log.Info("stopping: waiting for requests that are under way")
+	s.log.Info("stopping: waiting for requests that are under way")
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	web.RegisterOnShutdown(fresh.close) // after the listener is closed
 	if err := web.Shutdown(closing); err != nil {
-		log.Warn("some requests did not end in time", "error", err)
-		return web.Close()
+		s.log.Warn("some requests did not end in time", "error", err)
+		err = web.Close()
+		s.site.current.Load().end()
+		return err
+	}
+	if err := s.site.close(closing); err != nil {
+		s.log.Warn("some clients were not told of a logout", "error", err)
 	}
 	return nil
 }
 
+// listen opens a port.
+func listen(ctx context.Context, address, hint string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, exit.WithHint(fmt.Errorf("listening on %s: %w", address, innermost(err)), hint)
+	}
+	return listener, nil
+}
+
 // check refuses what would be served wrongly.
-func (s *server) check(address string) error {
+func (s *server) check(c config, address string) error {
 	if err := checkListen(address); err != nil {
 		return exit.Misuse("", "--listen: %w", err)
 	}
+	first := c.issuers()[0]
 	if !s.dev {
 		switch {
-		case s.config.Issuer == "":
+		case first.Issuer == "":
 			return exit.Misuse("write issuer: https://… into the file that --config names, or try it on this machine with --dev", "there is no issuer to serve")
-		case s.config.TLS.Certificate == "":
+		case c.TLS.Certificate == "" && !c.TLS.ByProxy:
 			return exit.Misuse("set tls.certificate and tls.key, or try it on this machine with --dev", "there is no certificate to serve with")
 		}
 		return nil
@@ -207,11 +246,16 @@ func (s *server) check(address string) error {
 	if !oidc.LoopbackHost(host) {
 		return exit.Misuse("use --listen 127.0.0.1:8443, or a configuration file with a certificate of your own", "--dev serves loopback addresses only, not %s", address)
 	}
-	if s.config.TLS.Certificate != "" {
+	if c.DataDir == "" {
+		return exit.Misuse("name it with --data-dir DIR; the local certificate authority is kept there", "--dev needs a data directory")
+	}
+	if c.TLS.Certificate != "" || c.TLS.ByProxy {
 		return exit.Misuse("leave out one of them", "--dev makes its own certificate, and the configuration names another")
 	}
-	if u, err := url.Parse(s.config.Issuer); s.config.Issuer != "" && (err != nil || !oidc.LoopbackHost(u.Hostname())) {
-		return exit.Misuse("leave out --dev", "--dev serves issuers on localhost only, not %s", s.config.Issuer)
+	for _, issuer := range c.issuers() {
+		if u, err := url.Parse(issuer.Issuer); issuer.Issuer != "" && (err != nil || !oidc.LoopbackHost(u.Hostname())) {
+			return exit.Misuse("leave out --dev", "--dev serves issuers on localhost only, not %s", issuer.Issuer)
+		}
 	}
 	return nil
 }
@@ -228,11 +272,9 @@ func innermost(err error) error {
 	}
 }
 
-// issuerURL is the configured issuer, or with --dev localhost and the port.
-func (s *server) issuerURL(listening net.Addr) oidc.Issuer {
-	if s.config.Issuer != "" {
-		return oidc.Issuer(s.config.Issuer)
-	}
+// devIssuer is the issuer with --dev, unless the configuration has one:
+// localhost and the port.
+func (s *server) devIssuer(listening net.Addr) oidc.Issuer {
 	port := 0
 	if tcp, ok := listening.(*net.TCPAddr); ok {
 		port = tcp.Port
@@ -240,11 +282,20 @@ func (s *server) issuerURL(listening net.Addr) oidc.Issuer {
 	return oidc.Issuer("https://localhost:" + strconv.Itoa(port))
 }
 
-func (s *server) certificate() (tls.Certificate, error) {
-	if s.dev {
-		return devCertificate(s.config.DataDir, s.env.Now())
+// loadCertificate reads the certificate that new connections get.
+func (s *server) loadCertificate(c config) error {
+	if c.TLS.ByProxy {
+		return nil
 	}
-	return s.config.TLS.load()
+	load := c.TLS.load
+	if s.dev {
+		load = func() (tls.Certificate, error) { return devCertificate(c.DataDir, s.env.Now()) }
+	}
+	pair, err := load()
+	if err == nil {
+		s.pair.Store(&pair)
+	}
+	return err
 }
 
 func (t tlsConfig) load() (tls.Certificate, error) {
@@ -255,52 +306,9 @@ func (t tlsConfig) load() (tls.Certificate, error) {
 	return pair, nil
 }
 
-func (s *server) provider(ctx context.Context, opened *issuer, url oidc.Issuer, log *slog.Logger) (http.Handler, error) {
-	keys, err := signingkey.Open(ctx, opened, opened.kek, s.env.Now)
-	if err != nil {
-		return nil, err
-	}
-	hasher, err := local.NewHasher(s.config.cost())
-	if err != nil {
-		return nil, err
-	}
-	return provider.New(provider.Config{
-		ID:          issuerID,
-		Issuer:      url,
-		Storage:     opened,
-		Source:      &local.Source{Accounts: opened, Hasher: hasher},
-		Keys:        keys,
-		Secret:      opened.secret,
-		SigningAlg:  s.config.SigningAlg,
-		GroupsClaim: s.config.GroupsClaim,
-		Lifetimes:   s.config.providerLifetimes(),
-		Ready:       opened.db.Ping,
-		Now:         s.env.Now,
-		Log:         log,
-	})
-}
-
-// sweepUntil deletes expired rows now and then, until ctx ends (nil) or the
-// server does (its error).
-func (s *server) sweepUntil(ctx context.Context, opened *issuer, log *slog.Logger, served <-chan error) error {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		if err := opened.Sweep(ctx, s.env.Now()); err != nil && ctx.Err() == nil {
-			log.Warn("expired rows stay for now", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-served:
-			return fmt.Errorf("serving: %w", err)
-		case <-ticker.C:
-		}
-	}
-}
-
 // announce tells a person what to type next.
-func (s *server) announce(url oidc.Issuer) {
+func (s *server) announce(issuer IssuerConfig) {
+	url := issuer.Issuer
 	dir, err := filepath.Abs(s.config.DataDir)
 	if err != nil {
 		dir = s.config.DataDir
@@ -338,7 +346,7 @@ The API server needs --oidc-issuer-url=%[1]s --oidc-client-id=kubernetes
 --oidc-username-prefix=oidc: --oidc-groups-claim=%[6]s --oidc-groups-prefix=oidc:
 
 Stop with Ctrl-C.
-`, url, ca, dir, exit.Quote(dir), exit.Quote(ca), cmp.Or(s.config.GroupsClaim, "groups"))
+`, url, ca, dir, exit.Quote(dir), exit.Quote(ca), cmp.Or(issuer.GroupsClaim, "groups"))
 }
 
 // newConnections knows the connections on which nothing was asked yet.

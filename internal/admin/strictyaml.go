@@ -59,6 +59,9 @@ func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
 		}
 		return nil
 	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch t.Kind() {
 	case reflect.Slice:
 		sequence, ok := node.(*ast.SequenceNode)
@@ -76,9 +79,9 @@ func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
 			return wrongKind(path, node, at, "keys and values")
 		}
 		fields := map[string]reflect.Type{}
-		for i := range t.NumField() {
-			if name := t.Field(i).Tag.Get("yaml"); name != "" {
-				fields[name] = t.Field(i).Type
+		for _, field := range reflect.VisibleFields(t) { // those of inlined structs too
+			if name := field.Tag.Get("yaml"); name != "" && name != ",inline" {
+				fields[name] = field.Type
 			}
 		}
 		for entries := mapping.MapRange(); entries.Next(); {
