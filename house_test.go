@@ -80,11 +80,12 @@ var rules = []rule{
 	},
 	{
 		name:   "slow parts stay in test",
-		reason: "make check promises to need neither a control plane nor a browser; tests that do belong below test, where make test runs them",
+		reason: "make check promises to need neither a control plane nor a browser nor a database server; tests that do belong below test, where make test runs them",
 		check:  slowParts,
 		broken: []files{
 			{"internal/login/a_test.go": `package login_test; import _ "` + module + `/internal/kubetest"`},
 			{"internal/provider/a_test.go": `package provider_test; import _ "github.com/chromedp/chromedp"`},
+			{"internal/store/a_test.go": `package store_test; import _ "` + module + `/test/postgres"`},
 		},
 	},
 	{
@@ -209,6 +210,16 @@ var rules = []rule{
 		broken: []files{
 			{"docs/conformance.md": "| rule | `internal/a` | `TestA` |", "internal/a/a.go": "package a"},
 			{"docs/conformance.md": "| rule | `internal/a` | `TestA` |", "a_test.go": "package a; func TestA() {}"},
+			{"docs/conformance.md": "| rule | `TestA` (no.txtar) |", "a_test.go": "package a; func TestA() {}"},
+		},
+	},
+	{
+		name:   "kubelogin's failures",
+		reason: "docs/reference/kubelogin-differences.md promises that each failure of the peer is shown not to exist here; a line without a test, or with one that does not exist, is a claim",
+		check:  differences,
+		broken: []files{
+			{"docs/reference/kubelogin-differences.md": "| kubelogin | here | shown by |\n|---|---|---|\n| fails | works | `TestA` |"},
+			{"docs/reference/kubelogin-differences.md": "| kubelogin | here | shown by |\n|---|---|---|\n| fails | works | |"},
 		},
 	},
 }
@@ -242,18 +253,21 @@ var arrows = []struct{ from, to, because string }{
 	{"cmd/kubectl-tegata", "internal/operator", "as above"},
 	{"cmd internal/plugin internal/admin internal/operator", "internal/exit", "commands end in one way, and only they decide that the process ends"},
 
-	{"internal/plugin", "internal/login internal/tokencache internal/execcredential internal/kubeconfig", "the plugin joins the client's parts; it links nothing of the provider"},
-	{"internal/login", "", "the client's side of the protocol knows the words of oidc and nothing of who stores or prints the result"},
+	{"internal/plugin", "internal/login internal/tokencache internal/keyring internal/execcredential internal/kubeconfig", "the plugin joins the client's parts; it links nothing of the provider"},
+	{"internal/login", "internal/jws", "the client's side of the protocol knows the words of oidc, how they are signed, and nothing of who stores or prints the result"},
 	{"internal/tokencache", "", "it keeps what it is given; a login is not its business"},
+	{"internal/keyring", "", "it keeps one text for whoever asks; what for is their business"},
 	{"internal/execcredential", "", "kubectl's wire form and nothing else"},
 
 	{"internal/admin", "internal/provider internal/cognito internal/store internal/identity internal/clientregistry internal/signingkey internal/audit internal/metrics internal/seal", "the only place that wires the provider's parts together, so that configuration ends here and parts receive finished values"},
+	{"internal/store/storetest", "=internal/store", "the suite that both engines pass"},
 	{"internal/store", "internal/provider/grant internal/provider/session internal/identity internal/clientregistry internal/signingkey internal/audit internal/seal", "storage serves the domain: it knows their types, and none of them knows SQL"},
 	{"internal/cognito", "internal/provider internal/identity internal/clientregistry internal/signingkey internal/audit", "a second face of the same parts"},
 	{"=internal/provider", "internal/provider", "the map of an issuer mounts each endpoint; endpoints know no other endpoint and return to it"},
-	{"internal/provider", "internal/provider/grant internal/provider/session internal/provider/page internal/provider/answer", "what endpoints share"},
+	{"internal/provider", "internal/provider/grant internal/provider/session internal/provider/page internal/provider/answer internal/provider/claims", "what endpoints share"},
 	{"internal/provider", "internal/identity internal/clientregistry internal/signingkey internal/audit internal/seal", "an endpoint asks who the user is, who the client is, and for a signature"},
 	{"internal/identity internal/clientregistry internal/signingkey", "internal/audit internal/seal", "what is secret at rest is sealed, what was decided is told"},
+	{"=internal/clientregistry", "internal/clientregistry/expression", "a client with a wrong expression is refused when it is registered"},
 	{"=internal/identity", "internal/identity", "the map of the sources"},
 	{"internal/identity", "=internal/identity", "a source implements it"},
 	{"internal/audit", "", "it writes down what it is told"},
@@ -263,14 +277,15 @@ var arrows = []struct{ from, to, because string }{
 	{"internal/cluster internal/rbac internal/workload internal/doctor", "internal/kubeconfig", "they are told which cluster to look at"},
 	{"internal/kubeconfig", "", "a file format"},
 
-	{"internal/oidc internal/secret internal/exit internal/seal", "", "leaves, which both sides can afford"},
+	{"internal/oidc internal/secret internal/exit internal/jws internal/seal internal/secondfactor", "", "leaves, which both sides can afford"},
+	{"tools", "", "what packs a release reads files, and nothing of the product"},
 	{"internal/oidctest internal/kubetest test", "*", "they exist for tests, and only tests import them"},
 }
 
 // leaves import the standard library, of this module only secret, and of
 // other modules only what stands here: the cryptography is not ours.
 var leaves = map[string]string{
-	"internal/oidc": "", "internal/secret": "", "internal/exit": "",
+	"internal/oidc": "", "internal/secret": "", "internal/exit": "", "internal/jws": "",
 	"internal/seal": "golang.org/x/crypto",
 }
 
@@ -331,7 +346,7 @@ func slowParts(t *tree) (offenses []string) {
 			continue
 		}
 		for imported := range source.imports() {
-			if imported == module+"/internal/kubetest" || strings.HasPrefix(imported, "github.com/chromedp/") {
+			if imported == module+"/internal/kubetest" || imported == module+"/test/postgres" || strings.HasPrefix(imported, "github.com/chromedp/") {
 				offenses = append(offenses, fmt.Sprintf("%s imports %s", source.path, imported))
 			}
 		}
@@ -634,8 +649,25 @@ func decisions(t *tree) (offenses []string) {
 	return offenses
 }
 
-func conformance(t *tree) (offenses []string) {
-	const table = "docs/conformance.md"
+func conformance(t *tree) []string { return namesWithoutTest(t, "docs/conformance.md") }
+
+func differences(t *tree) []string {
+	const table = "docs/reference/kubelogin-differences.md"
+	offenses := namesWithoutTest(t, table)
+	heading := regexp.MustCompile(`\| shown by \|$|^\|-`)
+	for number, line := range lines(t.files[table]) {
+		if strings.HasPrefix(line, "|") && !heading.MatchString(line) && !namedTest.MatchString(line) {
+			offenses = append(offenses, fmt.Sprintf("%s:%d: no test shows it", table, number))
+		}
+	}
+	return offenses
+}
+
+var namedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)[`/]")
+
+// namesWithoutTest finds the names of tests, folders and scripts in a page
+// that do not exist.
+func namesWithoutTest(t *tree, page string) (offenses []string) {
 	tests := map[string]bool{}
 	for _, source := range t.sources {
 		for _, declaration := range source.syntax.Decls {
@@ -644,17 +676,25 @@ func conformance(t *tree) (offenses []string) {
 			}
 		}
 	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)[`/]")
 	places := regexp.MustCompile("`((?:internal|cmd|test)/[\\w/.-]+)`")
-	for number, line := range lines(t.files[table]) {
-		for _, match := range named.FindAllStringSubmatch(line, -1) {
+	scripts := regexp.MustCompile(`[\w-]+\.txtar\b`)
+	for number, line := range lines(t.files[page]) {
+		offend := func(what string) {
+			offenses = append(offenses, fmt.Sprintf("%s:%d: there is no %s", page, number, what))
+		}
+		for _, match := range namedTest.FindAllStringSubmatch(line, -1) {
 			if !tests[match[1]] {
-				offenses = append(offenses, fmt.Sprintf("%s:%d: there is no test %s", table, number, match[1]))
+				offend("test " + match[1])
 			}
 		}
 		for _, match := range places.FindAllStringSubmatch(line, -1) {
 			if !t.has(match[1]) {
-				offenses = append(offenses, fmt.Sprintf("%s:%d: there is no %s", table, number, match[1]))
+				offend(match[1])
+			}
+		}
+		for _, script := range scripts.FindAllString(line, -1) {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(t.files)), func(file string) bool { return path.Base(file) == script }) {
+				offend("script " + script)
 			}
 		}
 	}

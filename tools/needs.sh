@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs with apt what `make test` needs besides Go, make and git, and only
-# what is missing: Chromium, and a C compiler for the race detector.
+# what is missing: Chromium, a C compiler for the race detector, Node.js and
+# npm, a keyring and a message bus, PostgreSQL and a pooler for it.
 set -euo pipefail
 
 packages=()
@@ -16,6 +17,23 @@ for name in headless_shell headless-shell chromium chromium-browser google-chrom
 done
 if [ -z "$browser" ]; then
 	packages+=(chromium)
+fi
+
+# test/peers runs a provider that is not ours, which is written for Node.js.
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+
+# test/keyring keeps a key in a keyring, on a bus of its own, and looks at it
+# from a terminal.
+command -v gnome-keyring-daemon >/dev/null || packages+=(gnome-keyring)
+command -v dbus-daemon >/dev/null || packages+=(dbus-daemon)
+command -v script >/dev/null || packages+=(bsdutils)
+
+if ! command -v initdb >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+	packages+=(postgresql)
+fi
+if ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ]; then
+	packages+=(pgbouncer)
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then

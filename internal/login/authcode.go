@@ -58,6 +58,10 @@ type Authorization struct {
 	// OpenAfter is where the browser goes after success, instead of our page.
 	OpenAfter string
 
+	// Waiting, if there is one, is told once that other logins of ours have all
+	// the addresses, and that this one goes on when one of them has ended.
+	Waiting func()
+
 	// Paste, if there is one, waits for the address at which the end user's
 	// browser ended. A browser on another machine does not reach our callback
 	// server; its address bar has the same answer.
@@ -106,7 +110,7 @@ func (c *Client) Login(ctx context.Context, a Authorization) (Outcome, error) {
 	if a.PKCE == PKCES256 || a.PKCE != PKCEOff && speaksS256(m) {
 		request.verifier = oidc.NewCodeVerifier()
 	}
-	listening, err := listen(a.ListenAddresses, a.Certificate)
+	listening, err := a.listen(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -27,8 +27,7 @@ type listening struct {
 }
 
 // listen binds the first address that is free.
-func listen(addresses []string, certificate *tls.Certificate) (listening, error) {
-	var busy []string
+func listen(addresses []string, certificate *tls.Certificate) (bound listening, busy []string, err error) {
 	var last error
 	for _, address := range addresses {
 		listener, err := net.Listen("tcp", address)
@@ -36,7 +35,7 @@ func listen(addresses []string, certificate *tls.Certificate) (listening, error)
 			busy, last = append(busy, address), err
 			continue
 		}
-		bound := listening{listeners: []net.Listener{listener}}
+		bound = listening{listeners: []net.Listener{listener}}
 		if host, _, _ := net.SplitHostPort(address); host == "127.0.0.1" {
 			port := listener.Addr().(*net.TCPAddr).Port
 			twin, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(port)))
@@ -57,14 +56,14 @@ func listen(addresses []string, certificate *tls.Certificate) (listening, error)
 				bound.listeners[i] = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*certificate}})
 			}
 		}
-		return bound, nil
+		return bound, nil, nil
 	}
 	p := problem(PortsBusy, "the callback of the browser has no address to listen on: %s", strings.Join(busy, " and "))
 	if last != nil {
 		p.Text += fmt.Sprintf(" (%v)", innermost(last))
 	}
 	p.Err = last
-	return listening{}, p
+	return listening{}, busy, p
 }
 
 // redirectURI is the default one: the peer's, without a slash at the end,

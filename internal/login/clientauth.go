@@ -4,21 +4,13 @@
 package login
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"errors"
 	"net/url"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
+	"github.com/tegata/tegata/internal/jws"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/secret"
 )
@@ -48,52 +40,20 @@ func (c *Client) clientSecret(ctx context.Context) (secret.String, error) {
 }
 
 // AssertionKey signs a client's proofs of who it is.
-type AssertionKey struct{ key jose.SigningKey }
+type AssertionKey struct{ key *jws.PrivateKey }
 
 // ReadAssertionKey reads a private key, in PEM or as a JWK. A JWK brings its
 // key ID along, which some providers ask for.
 func ReadAssertionKey(text []byte) (*AssertionKey, error) {
-	jwk := jose.JSONWebKey{}
-	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		// Its own words are not repeated: they may hold the key.
-		if jwk.UnmarshalJSON(text) != nil || !jwk.Valid() || jwk.IsPublic() {
-			return nil, errors.New("it holds no private key in the form of a JWK")
-		}
-	} else {
-		block, _ := pem.Decode(text)
-		if block == nil {
-			return nil, errors.New("it holds neither PEM nor a JWK")
-		}
-		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-			jwk.Key = key
-		} else if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-			jwk.Key = key
-		} else if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
-			jwk.Key = key
-		} else {
-			return nil, errors.New("it holds no private key that can be read; one with a passphrase cannot")
-		}
+	key, err := jws.ParsePrivateKey(text)
+	if err != nil {
+		return nil, err
 	}
-	switch key := jwk.Key.(type) {
-	case *rsa.PrivateKey:
-		// RFC 7518, section 3.3: 2048 bits or more.
-		if key.N.BitLen() >= 2048 {
-			return &AssertionKey{jose.SigningKey{Algorithm: jose.RS256, Key: jwk}}, nil
-		}
-	case *ecdsa.PrivateKey:
-		if key.Curve == elliptic.P256() {
-			return &AssertionKey{jose.SigningKey{Algorithm: jose.ES256, Key: jwk}}, nil
-		}
-	}
-	return nil, errors.New("it is neither RSA of at least 2048 bits nor ECDSA on P-256")
+	return &AssertionKey{key}, nil
 }
 
 // assert adds a proof for one request to its form (RFC 7523, section 3).
 func (c *Client) assert(form url.Values, endpoint string) error {
-	signer, err := jose.NewSigner(c.AssertionKey.key, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return err
-	}
 	now := c.now()
 	claims, err := json.Marshal(map[string]any{
 		"iss": c.ClientID, "sub": c.ClientID, "aud": endpoint, "jti": rand.Text(),
@@ -102,11 +62,7 @@ func (c *Client) assert(form url.Values, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	signed, err := signer.Sign(claims)
-	if err != nil {
-		return err
-	}
-	proof, err := signed.CompactSerialize()
+	proof, err := c.AssertionKey.key.Sign("JWT", claims)
 	if err != nil {
 		return err
 	}

@@ -26,9 +26,12 @@ func (c *Client) LoginAsClient(ctx context.Context, extra map[string]string) (Ou
 	extend(form, extra)
 	form.Set("grant_type", oidc.GrantClientCredentials)
 	tokens, err := c.redeem(ctx, form)
-	if refusal, ok := errors.AsType[*oidc.Error](err); ok {
+	switch refusal, ok := errors.AsType[*oidc.Error](err); {
+	case ok && refusal.Code == oidc.UnsupportedGrantType:
+		return Outcome{}, problem(NotOffered, "%s does not offer the client credentials grant", c.Issuer)
+	case ok:
 		return Outcome{}, fmt.Errorf("the provider refused the client: %w", refusal)
-	} else if err != nil {
+	case err != nil:
 		return Outcome{}, err
 	}
 	// Section 4.4.3: a refresh token should not come. One that does is of no

@@ -4,6 +4,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
@@ -124,6 +125,7 @@ func (c *Client) Discover(ctx context.Context) (oidc.Metadata, error) {
 // the issuer: https, or http too if the issuer itself is on a loopback
 // address. A browser is started with one of them, so it is no other scheme.
 func (c *Client) checkEndpoints(m oidc.Metadata) error {
+	m = c.aliased(m)
 	for _, endpoint := range []struct {
 		name, address string
 		optional      bool
@@ -143,6 +145,17 @@ func (c *Client) checkEndpoints(m oidc.Metadata) error {
 		}
 	}
 	return nil
+}
+
+// aliased has the endpoints that this client is to use. RFC 8705, section 5: a
+// client that shows a certificate MUST prefer the aliases.
+func (c *Client) aliased(m oidc.Metadata) oidc.Metadata {
+	if aliases := m.MTLSEndpointAliases; aliases != nil && c.ShowsCertificate {
+		m.TokenEndpoint = cmp.Or(aliases.TokenEndpoint, m.TokenEndpoint)
+		m.DeviceAuthorizationEndpoint = cmp.Or(aliases.DeviceAuthorizationEndpoint, m.DeviceAuthorizationEndpoint)
+		m.RevocationEndpoint = cmp.Or(aliases.RevocationEndpoint, m.RevocationEndpoint)
+	}
+	return m
 }
 
 // mismatch says in what two issuers differ.

@@ -244,6 +244,10 @@ func TestPrivateKeyJWT(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pss, err := json.Marshal(jose.JSONWebKey{Key: rsaKey, Algorithm: "PS256"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name   string
 		text   []byte
@@ -254,6 +258,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 		{"RSA in PKCS#1", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey)}), rsaKey.Public(), map[string]string{"alg": "RS256"}},
 		{"P-256", privatePEM(t, ecKey), ecKey.Public(), map[string]string{"alg": "ES256"}},
 		{"P-256 in SEC 1", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1}), ecKey.Public(), map[string]string{"alg": "ES256"}},
+		{"JWK for PS256", pss, rsaKey.Public(), map[string]string{"alg": "PS256"}},
 		{"JWK", jwk, ecKey.Public(), map[string]string{"alg": "ES256", "kid": "mine"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -311,7 +316,7 @@ func TestReadAssertionKeyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string][]byte{
-		"nothing": nil, "text": []byte("hello"), "short RSA": privatePEM(t, small), "P-384": privatePEM(t, p384), "Ed25519": privatePEM(t, edwards),
+		"nothing": nil, "text": []byte("hello"), "short RSA": privatePEM(t, small), "Ed25519": privatePEM(t, edwards),
 		"public JWK": public, "JWK without a key": []byte("{}"), "symmetric JWK": []byte(`{"kty":"oct","k":"c2VjcmV0"}`),
 		"certificate": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}),
 	} {

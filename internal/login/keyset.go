@@ -6,32 +6,21 @@ package login
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/tegata/tegata/internal/jws"
 )
 
-// keys are the signing keys of the provider that go with a key ID; all of
-// them for a token without one. Keys of a kind that is not known here are
-// passed over: they may sign for others (RFC 7517, section 5).
-func (c *Client) keys(keyID string) []jose.JSONWebKey {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if json.Unmarshal(c.known.Keys, &set) != nil {
+// keys are the keys of the provider that can have signed the text: all that
+// fit its algorithm if it does not name one.
+func (c *Client) keys(signed jws.Signed) []jws.Key {
+	set, err := jws.ParseKeySet(c.known.Keys)
+	if err != nil {
 		return nil
 	}
-	var keys []jose.JSONWebKey
-	for _, text := range set.Keys {
-		var key jose.JSONWebKey
-		if key.UnmarshalJSON(text) != nil || !key.Valid() || !key.IsPublic() {
-			continue
-		}
-		if key.Use != "" && key.Use != "sig" || keyID != "" && key.KeyID != keyID {
-			continue
-		}
-		keys = append(keys, key)
-	}
-	return keys
+	return slices.DeleteFunc(set, func(key jws.Key) bool {
+		return signed.KeyID != "" && key.ID != signed.KeyID || !key.Fits(signed.Algorithm)
+	})
 }
 
 // haveKeys makes sure that a key set is known.

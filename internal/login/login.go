@@ -55,6 +55,10 @@ type Client struct {
 	// a secret (private_key_jwt).
 	AssertionKey *AssertionKey
 
+	// ShowsCertificate says that the connections show a certificate, which
+	// tells who the client is (RFC 8705).
+	ShowsCertificate bool
+
 	// HTTP is made by [NewHTTPClient].
 	HTTP *http.Client
 

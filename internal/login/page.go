@@ -131,6 +131,7 @@ func (p page) response(r *http.Request) *http.Response {
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
+	header.Set("Server", serverName)
 	switch {
 	case p.location != "":
 		header.Set("Location", p.location)

@@ -26,6 +26,8 @@ func (c *Client) LoginWithPassword(ctx context.Context, username string, passwor
 	switch refusal, ok := errors.AsType[*oidc.Error](err); {
 	case ok && refusal.Code == oidc.InvalidGrant:
 		return Outcome{}, fmt.Errorf("the provider refused the password of %q: %w", username, refusal)
+	case ok && refusal.Code == oidc.UnsupportedGrantType:
+		return Outcome{}, problem(NotOffered, "%s does not offer the password grant", c.Issuer)
 	case ok:
 		return Outcome{}, fmt.Errorf("the provider refused the login: %w", refusal)
 	case err != nil:

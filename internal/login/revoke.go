@@ -32,7 +32,7 @@ func (c *Client) Revoke(ctx context.Context, refreshToken secret.String) error {
 	if m.RevocationEndpoint == "" {
 		return ErrCannotRevoke
 	}
-	if err := c.sameScheme("revocation_endpoint", m.RevocationEndpoint); err != nil {
+	if err := c.sameScheme("revocation_endpoint", c.aliased(m).RevocationEndpoint); err != nil {
 		return err
 	}
 	_, err = c.submit(ctx, func(m oidc.Metadata) string { return m.RevocationEndpoint }, url.Values{

@@ -89,12 +89,12 @@ func (c *Client) submit(ctx context.Context, endpoint func(oidc.Metadata) string
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := c.authenticate(ctx, m, endpoint(m), form)
+	a, err := c.authenticate(ctx, m, endpoint(c.aliased(m)), form)
 	if moved(err) && !c.known.metadataFresh {
 		if m, err = c.Discover(ctx); err != nil {
 			return answer{}, err
 		}
-		a, err = c.authenticate(ctx, m, endpoint(m), form)
+		a, err = c.authenticate(ctx, m, endpoint(c.aliased(m)), form)
 	}
 	return a, err
 }

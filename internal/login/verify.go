@@ -8,8 +8,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
+	"github.com/tegata/tegata/internal/jws"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/secret"
 )
@@ -17,16 +16,6 @@ import (
 // leeway is how far the clocks of the provider and of this machine may be
 // apart (RFC 7519, section 4.1.4: "usually no more than a few minutes").
 const leeway = time.Minute
-
-// algorithms are those that an API server accepts; "none" and the symmetric
-// ones never are.
-func algorithms() []jose.SignatureAlgorithm {
-	return []jose.SignatureAlgorithm{
-		jose.RS256, jose.RS384, jose.RS512,
-		jose.PS256, jose.PS384, jose.PS512,
-		jose.ES256, jose.ES384, jose.ES512,
-	}
-}
 
 // Expected is what an ID token must say beside the issuer and the client.
 type Expected struct {
@@ -39,9 +28,9 @@ type Expected struct {
 // 12.2) and returns its claims.
 func (c *Client) Verify(ctx context.Context, idToken secret.String, expected Expected) (oidc.Claims, error) {
 	// 1. The signature, under the provider's keys.
-	signed, err := jose.ParseSignedCompact(idToken.Reveal(), algorithms())
+	signed, err := jws.Parse(idToken.Reveal())
 	if err != nil {
-		return oidc.Claims{}, problem(BadIDToken, "the ID token cannot be read, or is signed with an algorithm that no API server accepts")
+		return oidc.Claims{}, problem(BadIDToken, "the ID token is of no use: %s", plain(err.Error()))
 	}
 	payload, err := c.signedPayload(ctx, signed)
 	if err != nil {
@@ -51,19 +40,18 @@ func (c *Client) Verify(ctx context.Context, idToken secret.String, expected Exp
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return oidc.Claims{}, problem(BadIDToken, "the claims of the ID token cannot be read: %s", plain(err.Error()))
 	}
-	return claims, c.check(claims, signed.Signatures[0].Protected.Algorithm, expected)
+	return claims, c.check(claims, signed.Algorithm, expected)
 }
 
 // signedPayload returns the payload if one of the provider's keys signed it.
 // The keys are fetched again, once, if none of the known ones did: the
 // provider may have rotated them.
-func (c *Client) signedPayload(ctx context.Context, signed *jose.JSONWebSignature) ([]byte, error) {
+func (c *Client) signedPayload(ctx context.Context, signed jws.Signed) ([]byte, error) {
 	if err := c.haveKeys(ctx); err != nil {
 		return nil, err
 	}
-	keyID := signed.Signatures[0].Protected.KeyID
 	for {
-		keys := c.keys(keyID)
+		keys := c.keys(signed)
 		for _, key := range keys {
 			if payload, err := signed.Verify(key); err == nil {
 				return payload, nil
@@ -75,7 +63,7 @@ func (c *Client) signedPayload(ctx context.Context, signed *jose.JSONWebSignatur
 				return nil, err
 			}
 		case len(keys) == 0:
-			return nil, problem(BadIDToken, "the ID token is signed with the key %q, which is not in the provider's key set", plain(keyID))
+			return nil, problem(BadIDToken, "the ID token is signed with the key %q, which is not in the provider's key set", plain(signed.KeyID))
 		default:
 			return nil, problem(BadIDToken, "the signature of the ID token is wrong")
 		}

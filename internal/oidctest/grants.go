@@ -39,6 +39,7 @@ type Grants struct {
 	DeviceApproves int            // approves itself at this poll
 	DeviceSlows    int            // answers so many polls with slow_down
 	DeviceRefusal  oidc.ErrorCode // answers polls with this error
+	DeviceBars     oidc.ErrorCode // answers who begins with this error
 	DeviceURIAlone bool           // no verification_uri_complete
 	DeviceBroken   bool           // the answer has no user_code
 
@@ -65,6 +66,10 @@ func newGrants() Grants {
 func (p *Provider) beginDevice(w http.ResponseWriter, r *http.Request, b Behaviour) {
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
 		refuse(w, http.StatusBadRequest, oidc.InvalidRequest)
+		return
+	}
+	if b.DeviceBars != "" {
+		refuse(w, http.StatusBadRequest, b.DeviceBars)
 		return
 	}
 	if b.OnDevice != nil {
@@ -165,7 +170,7 @@ func (p *Provider) proves(r *http.Request, b Behaviour) bool {
 		return false
 	}
 	proof := form.Get("client_assertion")
-	signed, err := jose.ParseSignedCompact(proof, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	signed, err := jose.ParseSignedCompact(proof, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
 	if err != nil {
 		return false
 	}

@@ -80,7 +80,7 @@ func (f *getTokenFlags) applyClientAuth(c *login.Client, env Env) error {
 			c.AssertionKey, err = login.ReadAssertionKey(text)
 		}
 		if err != nil {
-			return exit.Misuse("it is RSA or P-256, as PEM or JWK, without a passphrase", "reading --oidc-client-assertion-key: %w", err)
+			return exit.Misuse("it is RSA or ECDSA, as PEM or JWK, without a passphrase", "reading --oidc-client-assertion-key: %w", err)
 		}
 	}
 	return nil

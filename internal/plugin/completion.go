@@ -123,7 +123,9 @@ func bashCompletion() string {
 _kubectl_oidc_login() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} flags= values=
     COMPREPLY=()
-    if [[ $COMP_CWORD -eq 1 ]]; then
+    if [[ $command == -* ]]; then
+        command=standalone
+    elif [[ $COMP_CWORD -eq 1 ]]; then
 `)
 	fmt.Fprintf(&t, "        COMPREPLY=($(compgen -W '%s help' -- \"$current\"))\n        return\n    fi\n", strings.Join(commandNames(), " "))
 	// Readline takes the equals sign for a word of its own.
@@ -173,13 +175,16 @@ func zshCompletion() string {
 	}
 	t.WriteString(`        'help:explain a command'
     )
-    if (( CURRENT == 2 )); then
-        _describe command commands
-        return
+    local command=standalone
+    if [[ $words[2] != -* ]]; then
+        if (( CURRENT == 2 )); then
+            _describe command commands
+            return
+        fi
+        command=$words[2]
+        shift words
+        (( CURRENT-- ))
     fi
-    local command=$words[2]
-    shift words
-    (( CURRENT-- ))
     case $command in
 `)
 	for _, c := range commands() {
@@ -228,6 +233,9 @@ func fishCompletion() string {
 	fmt.Fprintf(&t, "complete -c kubectl-oidc_login -n '__fish_seen_subcommand_from help' -a '%s'\n", strings.Join(commandNames(), " "))
 	for _, c := range commands() {
 		when := "complete -c kubectl-oidc_login -n '__fish_seen_subcommand_from " + c.name + "'"
+		if c.name == "standalone" { // which it is without a command, too
+			when = "complete -c kubectl-oidc_login -n '__fish_use_subcommand; or __fish_seen_subcommand_from " + c.name + "'"
+		}
 		if after := words(c); after != nil {
 			fmt.Fprintf(&t, "%s -a '%s'\n", when, strings.Join(after, " "))
 		}
@@ -284,12 +292,16 @@ Register-ArgumentCompleter -Native -CommandName 'kubectl-oidc_login' -ScriptBloc
 	}
 	fmt.Fprintf(&t, "    }\n    $commands = %s\n", list(append(commandNames(), "help")))
 	t.WriteString(`    $typed = @($line.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursor -or $_.Extent.Text -ne $current } | ForEach-Object { $_.Extent.Text })
-    if ($typed.Count -le 1) {
+    $command = 'standalone'
+    if ($typed.Count -gt 1 -and $typed[1] -notlike '-*') {
+        $command = $typed[1]
+    }
+    if ($typed.Count -le 1 -and $current -notlike '-*') {
         $candidates = $commands
-    } elseif ($values.ContainsKey("$($typed[1]) $($typed[-1])")) {
-        $candidates = $values["$($typed[1]) $($typed[-1])"]
-    } elseif ($offers.ContainsKey($typed[1])) {
-        $candidates = $offers[$typed[1]]
+    } elseif ($values.ContainsKey("$command $($typed[-1])")) {
+        $candidates = $values["$command $($typed[-1])"]
+    } elseif ($offers.ContainsKey($command)) {
+        $candidates = $offers[$command]
     } else {
         $candidates = @()
     }

@@ -55,6 +55,12 @@ func TestBashCompletes(t *testing.T) {
 		{"kubectl-oidc_login completion f", "fish"},
 		{"kubectl-oidc_login help cl", "clean"},
 		{"kubectl-oidc_login get-token --oidc-issuer-url x", ""},
+		{"kubectl-oidc_login set", "setup"},
+		{"kubectl-oidc_login setup --output", "--output"},
+		{"kubectl-oidc_login setup --wr", "--write"},
+		{"kubectl-oidc_login --kub", "--kubeconfig"},
+		{"kubectl-oidc_login --grant-type = dev", "device-code"},
+		{"kubectl-oidc_login standalone --kub", "--kubeconfig"},
 	} {
 		script := text + "\nCOMP_WORDS=(" + test.words + "); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _kubectl_oidc_login; (IFS=$'\\n'; echo \"${COMPREPLY[*]}\")"
 		got, err := exec.Command("bash", "-c", script).Output()

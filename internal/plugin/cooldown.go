@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/exit"
+	"github.com/tegata/tegata/internal/login"
 	"github.com/tegata/tegata/internal/tokencache"
 )
 
@@ -29,7 +30,7 @@ func (n *renewal) coolingDown() error {
 		return nil
 	}
 	down, err := n.cache.ReadCooldown(n.key)
-	if err != nil || down.Asked != n.asked() {
+	if err != nil || down.Asked != n.asked() || down.Unreached {
 		return nil
 	}
 	since := n.env.Now().Sub(down.Failed)
@@ -45,6 +46,33 @@ func (n *renewal) coolingDown() error {
 		fmt.Errorf("a login came to nothing %s ago, and nobody is asked again for %s: %s", since.Truncate(time.Second), left, down.Reason),
 		"log in at a terminal, then try again:\n"+n.person.command,
 	)
+}
+
+// unreached is the failure of another process that has just asked the provider
+// in vain, if it was started by the same kubectl, or while this one waited for
+// its result. A provider that does not answer is waited for once, not five
+// times, nor by each of many one after the other; the next command asks again.
+func (n *renewal) unreached() error {
+	down, err := n.cache.ReadCooldown(n.key)
+	if err != nil || !down.Unreached || down.Asked != n.asked() || n.flags.forceRefresh || n.ahead > 0 {
+		return nil
+	}
+	since := n.env.Now().Sub(down.Failed)
+	again := n.person.byKubectl && down.Parent == os.Getppid() && since >= 0 && since < coolDownTime
+	if !again && !down.Failed.After(n.began) {
+		return nil
+	}
+	return &login.Problem{Kind: login.TimedOut, Text: down.Reason}
+}
+
+// noteUnreached notes that the provider did not answer.
+func (n *renewal) noteUnreached(ctx context.Context, err error) {
+	silent := login.IsKind(err, login.TimedOut) || login.IsKind(err, login.Unreachable) || login.IsKind(err, login.Unavailable)
+	if silent && ctx.Err() == nil && !*n.person.asked {
+		n.cache.SaveCooldown(n.key, tokencache.Cooldown{ //nolint:errcheck // the next one finds out by itself
+			Failed: n.env.Now(), Reason: err.Error(), Asked: n.asked(), Parent: os.Getppid(), Unreached: true,
+		})
+	}
 }
 
 // coolDown notes that a person was asked in vain, or that this is over. That

@@ -3,6 +3,14 @@
 
 package plugin
 
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/tokencache"
+)
+
 // ParseLists reads the flags that take lists and maps, for a comparison with
 // pflag's own.
 func ParseLists(args []string) (scopes []string, headers map[string]string, err error) {
@@ -45,4 +53,25 @@ func EncodeQR(text string) (size int, black func(x, y int) bool) {
 		return 0, nil
 	}
 	return m.size, func(x, y int) bool { return m.black[y][x] }
+}
+
+// FlagWords are the words that setup writes for flags with these values.
+func FlagWords(scopes []string, headers map[string]string) ([]string, error) {
+	var flags getTokenFlags
+	set := flags.define()
+	flags.extraScopes, flags.headers = scopes, headers
+	words, err := flagWords(set.Lookup("oidc-extra-scope"), Env{})
+	more, err2 := flagWords(set.Lookup("oidc-request-header"), Env{})
+	return append(words, more...), errors.Join(err, err2)
+}
+
+// APIServerFor is what setup says of the API server: its flags, the command
+// that gives a role, and notes.
+func APIServerFor(issuer, algorithm, claims string, authorities ...[]byte) (flags []string, binding, yaml string, notes []string, err error) {
+	seen := seenToken{algorithm: algorithm}
+	if err := json.Unmarshal([]byte(claims), &seen.claims); err != nil {
+		return nil, "", "", nil, err
+	}
+	s := apiServerFor(request{identity: tokencache.Identity{Issuer: oidc.Issuer(issuer), ClientID: "kubernetes", Authorities: authorities}}, seen)
+	return s.Flags, s.binding(), s.yaml(), s.notes, nil
 }

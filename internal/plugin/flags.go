@@ -9,7 +9,6 @@ import (
 	"errors"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/login"
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/secret"
 	"github.com/tegata/tegata/internal/tokencache"
 )
 
@@ -32,6 +32,8 @@ type getTokenFlags struct {
 	accessToken  bool
 	headers      map[string]string
 	forceRefresh bool
+
+	minimumValidity time.Duration
 
 	cacheDir     string
 	cacheStorage string
@@ -81,9 +83,10 @@ func (f *getTokenFlags) define() *pflag.FlagSet {
 	set.BoolVar(&f.accessToken, "oidc-use-access-token", false, "use the access token instead of the ID token")
 	set.Var(&pairMap{&f.headers}, "oidc-request-header", "headers, `name=value`, for each request to the provider")
 	set.BoolVar(&f.forceRefresh, "force-refresh", false, "renew the tokens even if they are still valid")
+	set.DurationVar(&f.minimumValidity, "minimum-validity", minimumValidity, "renew a token that is valid for less than this `duration`")
 
 	set.StringVar(&f.cacheDir, "token-cache-dir", "", "`folder` of the token cache (default $KUBECACHEDIR/oidc-login or ~/.kube/cache/oidc-login)")
-	set.StringVar(&f.cacheStorage, "token-cache-storage", "disk", "`where` tokens are kept: disk, none (keyring is not built yet)")
+	set.StringVar(&f.cacheStorage, "token-cache-storage", storageDisk, "`where` tokens are kept: disk; keyring, sealed with a key in the system's keyring; none")
 
 	set.StringArrayVar(&f.authorities, "certificate-authority", nil, "`file` of the authority that signed the provider's certificate; replaces those of the system")
 	set.StringArrayVar(&f.authorityData, "certificate-authority-data", nil, "the same as base64 of the file's `content`")
@@ -147,14 +150,11 @@ func parse(env *Env, set *pflag.FlagSet, args []string) error {
 	return nil
 }
 
-// notBuilt refuses what a later version will do.
-func notBuilt(what string) error {
-	return exit.Misuse("", "%s is not built yet in this version", what)
-}
-
 // check refuses what cannot be meant, before anything is done.
 func (f *getTokenFlags) check() error {
 	switch {
+	case f.minimumValidity < 0:
+		return exit.Misuse("it is a duration such as 10s or 5m", "--minimum-validity=%s is negative", f.minimumValidity)
 	case f.issuer == "":
 		return exit.Misuse("it is the URL in the provider's metadata, for instance --oidc-issuer-url=https://id.example.com", "--oidc-issuer-url is missing")
 	case f.clientID == "":
@@ -172,9 +172,7 @@ func (f *getTokenFlags) check() error {
 		}
 	}
 	switch f.cacheStorage {
-	case "disk", "none":
-	case "keyring":
-		return notBuilt("--token-cache-storage=keyring")
+	case storageDisk, storageKeyring, storageNone:
 	default:
 		return exit.Misuse("it is one of disk, keyring, none", "there is no --token-cache-storage=%s", f.cacheStorage)
 	}
@@ -217,7 +215,7 @@ func (f *getTokenFlags) check() error {
 func (f *getTokenFlags) authoritiesPEM(lookup func(string) string) ([][]byte, error) {
 	var texts [][]byte
 	for _, path := range f.authorities {
-		text, err := os.ReadFile(tokencache.ExpandHome(path, lookup))
+		text, err := tokencache.ReadFile(tokencache.ExpandHome(path, lookup))
 		if err != nil {
 			return nil, exit.Misuse("", "reading --certificate-authority: %w", err)
 		}
@@ -239,6 +237,10 @@ type request struct {
 	identity tokencache.Identity
 	key      tokencache.Key
 	cache    tokencache.Cache
+	keyring  *oneKeyring // the cache's; nil without a cache
+
+	// seen is the token that was kept and is not good enough.
+	seen secret.String
 
 	// ahead is how much longer than for kubectl the tokens must be good: a
 	// person asks for them ahead of time.
@@ -274,13 +276,11 @@ func (f *getTokenFlags) request(lookup func(string) string) (request, error) {
 	if r.key, err = r.identity.Key(); err != nil {
 		return request{}, exit.Misuse("", "reading --certificate-authority: %w", err)
 	}
-	if f.cacheStorage == "none" {
+	if f.cacheStorage == storageNone {
 		return r, nil
 	}
-	r.cache = tokencache.Cache{Dir: tokencache.ExpandHome(f.cacheDir, lookup)}
-	if f.cacheDir == "" {
-		r.cache = tokencache.Cache{Dir: tokencache.Dir(lookup), Private: true}
-	}
+	r.cache, r.keyring = cacheAt(f.cacheDir, lookup)
+	r.cache.Seal = f.cacheStorage == storageKeyring
 	if r.cache.Dir == "" {
 		r.noCache = errors.New("there is no home directory")
 	}
@@ -310,6 +310,8 @@ func (r request) client(env Env) (*login.Client, error) {
 		HTTP:           transport,
 		Notebook:       tokencache.ProviderFile{Cache: r.cache, Key: r.key},
 		Now:            env.Now,
+
+		ShowsCertificate: r.flags.clientAuth.certificate != "",
 	}
 	return client, r.flags.applyClientAuth(client, env)
 }

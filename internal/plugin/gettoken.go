@@ -13,8 +13,9 @@ import (
 	"github.com/tegata/tegata/internal/tokencache"
 )
 
-// minimumValidity is how long a token must still be valid to be handed out:
-// it has a way to go, to a machine with a clock of its own.
+// minimumValidity is how long a token must still be valid to be handed out,
+// if nobody says otherwise: it has a way to go, to a machine with a clock of
+// its own.
 const minimumValidity = 10 * time.Second
 
 // getToken is the command get-token. It ends here on the warm path.
@@ -43,17 +44,22 @@ func getToken(ctx context.Context, env Env, args []string) error {
 	}
 
 	// 3. What is kept.
-	tokens, err := r.cache.Read(r.key)
-	if err != nil || flags.forceRefresh || !usable(tokens, env.Now()) {
-		if err != nil && !errors.Is(err, tokencache.ErrAbsent) && r.noCache == nil {
+	tokens, err := r.cache.Read(ctx, r.key)
+	if err != nil || flags.forceRefresh || !flags.usable(tokens, env.Now()) {
+		switch {
+		case errors.Is(err, context.Canceled):
+			return err
+		case err != nil && !errors.Is(err, tokencache.ErrAbsent) && !errors.Is(err, tokencache.ErrKeyring) && r.noCache == nil:
 			r.noCache = err
 		}
 		env.trace.step("cache: %s", keptFor(tokens, err, flags.forceRefresh))
+		r.seen = tokens.Bearer()
 		if tokens, err = renew(ctx, env, r); err != nil {
 			return err
 		}
 	} else {
 		env.trace.step("cache: the ID token is good until %s", clock(tokens.Expiry))
+		defer r.settle(ctx, env, tokens) // the credential is out by then
 	}
 
 	// 4. What kubectl gets.
@@ -63,9 +69,9 @@ func getToken(ctx context.Context, env Env, args []string) error {
 	})
 }
 
-// usable reports whether the ID token may be handed out.
-func usable(tokens tokencache.Tokens, now time.Time) bool {
-	return !tokens.Bearer().IsZero() && now.Add(minimumValidity).Before(tokens.Expiry)
+// usable reports whether the token may be handed out as it is.
+func (f *getTokenFlags) usable(tokens tokencache.Tokens, now time.Time) bool {
+	return !tokens.Bearer().IsZero() && now.Add(f.minimumValidity).Before(tokens.Expiry)
 }
 
 // keptFor says, for a trace, why what is kept is not handed out.

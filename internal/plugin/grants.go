@@ -11,6 +11,7 @@ import (
 
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/login"
+	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/secret"
 )
 
@@ -111,7 +112,7 @@ func (n *renewal) obtain(ctx context.Context) (login.Outcome, error) {
 		n.person.skipBrowser = true // the person's own is on another machine
 	}
 	if chosen != grantClientCredentials {
-		n.probe()
+		n.probe(ctx)
 	}
 	timeout := time.Duration(n.flags.timeout) * time.Second
 	switch chosen {
@@ -124,12 +125,17 @@ func (n *renewal) obtain(ctx context.Context) (login.Outcome, error) {
 		}
 		return outcome, err
 	case grantDevice:
-		return n.client.LoginOnDevice(ctx, login.Device{
+		outcome, err := n.client.LoginOnDevice(ctx, login.Device{
 			PKCE:        n.flags.pkceMethod(),
 			ExtraParams: n.flags.extraParams,
 			Timeout:     timeout,
 			Show:        n.person.showDevice,
 		})
+		if grant(n.flags.grantType) != grantAuto || *n.person.asked || !mayNotUseGrant(err) {
+			return outcome, err
+		}
+		// Many providers offer it, and allow it to some clients: a browser then.
+		n.env.trace.step("grant: a browser, because %v", err)
 	case grantKeyboard:
 		return n.client.LoginByKeyboard(ctx, login.Keyboard{
 			RedirectURL: n.flags.redirectURL,
@@ -156,6 +162,7 @@ func (n *renewal) obtain(ctx context.Context) (login.Outcome, error) {
 		Timeout:         timeout,
 		OpenAfter:       n.flags.openAfter,
 		Visit:           n.person.visit,
+		Waiting:         func() { n.person.waiting(0) },
 		Complain:        n.person.complain,
 	}
 	if here.answers && here.terminal && (!here.desktop || here.skipBrowser) {
@@ -165,6 +172,13 @@ func (n *renewal) obtain(ctx context.Context) (login.Outcome, error) {
 		}
 	}
 	return n.client.Login(ctx, a)
+}
+
+// mayNotUseGrant reports whether the provider refused because of what the
+// client is, not of whom it has before it (RFC 6749, section 5.2).
+func mayNotUseGrant(err error) bool {
+	refusal, ok := errors.AsType[*oidc.Error](err)
+	return ok && (refusal.Code == oidc.UnauthorizedClient || refusal.Code == oidc.UnsupportedGrantType)
 }
 
 // passwordTries is how often a person at a prompt may mistype.

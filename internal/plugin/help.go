@@ -27,7 +27,9 @@ func help(env Env, args []string) error {
 Commands:
 `+list.String()+`  help        explain a command: kubectl-oidc_login help get-token
 
-Example, in a kubeconfig:
+Without a command it is standalone.
+
+Example, in a kubeconfig, as setup --write puts it there:
   users:
   - name: oidc
     user:
@@ -82,9 +84,60 @@ Examples:
   kubectl-oidc_login get-token --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
     --grant-type=device-code
 
+  # Tokens that nobody can read in a backup.
+  kubectl-oidc_login get-token --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
+    --token-cache-storage=keyring
+
   # A machine without a person, whose API server takes access tokens.
   kubectl-oidc_login get-token --oidc-issuer-url=https://id.example.com --oidc-client-id=robot \
     --grant-type=client-credentials --oidc-client-secret-file=/etc/robot/secret --oidc-use-access-token
+`
+
+const setupAbout = `Set up kubectl and the API server for a provider: log in once, show what the
+token says, and print the user for the kubeconfig, the API server's side (as
+flags and as a file), and a command that gives a first role. The flags are those
+of get-token; those that are given become the user's. With --write the user is
+written into the kubeconfig, and nothing else in there changes.
+
+Secrets are neither printed nor written. The login is kept, so the next call of
+kubectl need not ask again.
+
+Usage:
+  kubectl-oidc_login setup --oidc-issuer-url=URL --oidc-client-id=ID [flags]
+
+Examples:
+  # What has to be done.
+  kubectl-oidc_login setup --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes
+
+  # Do kubectl's part, and use it in the current context.
+  kubectl-oidc_login setup --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
+    --write --set-context
+
+  # Another name, for one of many clusters.
+  kubectl-oidc_login setup --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
+    --write --user=alice --context=production
+
+  # The file for the API server.
+  kubectl-oidc_login setup --oidc-issuer-url=https://id.example.com --oidc-client-id=kubernetes \
+    --output=json | jq .api_server.authentication_configuration > authentication.json
+`
+
+const standaloneAbout = `Log in a user of a kubeconfig who has the section auth-provider, as kubectl had
+it before there were credential plugins. The ID token stays as long as it is
+valid; then it is refreshed, or a person is asked. The tokens are written back
+to the file that holds the user, which is then its owner's alone; nothing else in
+it changes. kubectl reads them from there.
+
+The issuer, the client and its scopes come from the kubeconfig. This is also what
+happens without any command.
+
+Usage:
+  kubectl-oidc_login [standalone] [flags]
+
+Examples:
+  kubectl oidc-login
+  kubectl oidc-login --context=production
+  kubectl oidc-login standalone --kubeconfig=~/lab.yaml --user=alice --grant-type=device-code
 `
 
 const loginAbout = `Log in ahead of time: what get-token would do when kubectl asks, with the same
@@ -103,7 +156,9 @@ Examples:
 
 const statusAbout = `Show who is logged in: the person, the issuer and client, the groups in the ID
 token, until when it is valid, whether it can be refreshed without a person,
-and the file it is kept in. No token is shown, and nobody is asked.
+and where it is kept: the storage (disk, or keyring if it is sealed with a key
+in there) and the file. No token is shown, and nobody is asked, not even to
+unlock a keyring.
 
 Usage:
   kubectl-oidc_login status [flags]
@@ -130,9 +185,9 @@ Examples:
   kubectl-oidc_login logout --all --skip-open-browser
 `
 
-const cleanAbout = `Remove what is kept on this machine: tokens, locks, notes about providers. Files
-that are not ours stay, and so does a login that is under way. Nothing is
-revoked: logout does that.
+const cleanAbout = `Remove what is kept on this machine: tokens, locks, notes about providers, and
+the key in the keyring that tokens were sealed with. What is not ours stays, and
+so does a login that is under way. Nothing is revoked: logout does that.
 
 Usage:
   kubectl-oidc_login clean [flags]

@@ -25,7 +25,7 @@ func run(args ...string) (code int, stdout, stderr string) {
 
 // helped are the commands that have a help of their own, in the order of the
 // reference.
-var helped = []string{"get-token", "login", "status", "logout", "clean", "completion", "version"}
+var helped = []string{"get-token", "setup", "login", "status", "logout", "clean", "standalone", "completion", "version"}
 
 func TestHelp(t *testing.T) {
 	pages := map[string][][]string{"help": {{"help"}, {"--help"}, {"-h"}}}
@@ -85,7 +85,7 @@ func TestLogFlagsAreThePeers(t *testing.T) {
 	if len(values) != len(plugin.LogFlags()) {
 		t.Errorf("the peer has %d flags, we have %d", len(values), len(plugin.LogFlags()))
 	}
-	for _, command := range []string{"get-token", "login", "status", "logout", "clean", "completion", "version"} {
+	for _, command := range helped {
 		for _, flag := range plugin.LogFlags() {
 			for _, value := range values[flag] {
 				word := "--" + flag

@@ -48,7 +48,7 @@ func logIn(ctx context.Context, env Env, args []string) error {
 	if err := flags.check(); err != nil {
 		return err
 	}
-	if flags.cacheStorage == "none" {
+	if flags.cacheStorage == storageNone {
 		return exit.Misuse("", "login keeps tokens for later, and --token-cache-storage=none keeps none")
 	}
 	r, err := flags.request(env.Lookup)
@@ -67,20 +67,23 @@ func logIn(ctx context.Context, env Env, args []string) error {
 
 	// 3. What is kept, or what get-token would do.
 	r.ahead = aheadOfTime
-	tokens, err := r.cache.Read(r.key)
-	if err != nil || flags.forceRefresh || !usable(tokens, env.Now().Add(r.ahead)) {
+	tokens, err := r.cache.Read(ctx, r.key)
+	if err != nil || flags.forceRefresh || !flags.usable(tokens, env.Now().Add(r.ahead)) {
 		env.trace.step("cache: %s", keptFor(tokens, err, flags.forceRefresh))
+		r.seen = tokens.Bearer()
 		if _, err = renew(ctx, env, r); err != nil {
 			return err
 		}
 		// What was kept is what get-token will find.
-		if tokens, err = r.cache.Read(r.key); err != nil {
+		if tokens, err = r.cache.Read(ctx, r.key); err != nil {
 			if errors.Is(err, tokencache.ErrAbsent) {
 				err = errors.New("they are not in the token cache")
 			}
 			return fmt.Errorf("the login succeeded, but its tokens were not kept: %w", err)
 		}
 	}
+
+	tokens = r.settle(ctx, env, tokens)
 
 	// 4. Who it is.
 	l := describe(tokens, "", env.Now())

@@ -69,13 +69,21 @@ func logOut(ctx context.Context, env Env, args []string) error {
 	defer stop()
 
 	// 2. Who is logged in there.
-	cache := cacheAt(flags.cacheDir, env.Lookup)
-	entries, err := cache.List()
-	if err != nil {
+	cache, keyring := cacheAt(flags.cacheDir, env.Lookup)
+	keyring.mayAsk(env)
+	entries, err := cache.List(ctx)
+	var closed error // some may be there that cannot be opened
+	switch {
+	case errors.Is(err, tokencache.ErrKeyring):
+		closed = adviseKeyring(fmt.Errorf("reading the token cache: %w", err))
+	case err != nil:
 		return fmt.Errorf("reading the token cache: %w", err)
 	}
 	entries = selectEntries(entries, flags.issuer, flags.clientID)
-	if len(entries) == 0 {
+	switch {
+	case len(entries) == 0 && closed != nil:
+		return closed
+	case len(entries) == 0:
 		fmt.Fprintln(env.Stderr, nobody(cache, flags.issuer, flags.clientID))
 		return nil
 	}
@@ -112,7 +120,7 @@ func logOut(ctx context.Context, env Env, args []string) error {
 	case incomplete > 0:
 		return fmt.Errorf("%d of %d logouts are not complete", incomplete, len(entries))
 	}
-	return nil
+	return closed
 }
 
 // departure is the logout of one entry.
@@ -151,7 +159,7 @@ func (d departure) run(ctx context.Context) error {
 		return fmt.Errorf("locking the token cache: %w", err)
 	}
 	defer unlock()
-	tokens, err := d.cache.Read(d.key)
+	tokens, err := d.cache.Read(ctx, d.key)
 	if errors.Is(err, tokencache.ErrAbsent) {
 		return nil // another process was here before us
 	} else if err != nil {

@@ -11,12 +11,18 @@
 //	            questions.go  what they are asked, and where
 //	            qr.go         a device code as a picture; qrencode.go makes it
 //	            cooldown.go   nobody is asked twice in vain
+//	            storage.go    where tokens are kept, and the system's keyring
 //	            clientauth.go how a confidential client shows who it is
 //	            hint.go       what to try after a failure
+//	setup       setup.go      a login, and what to do with it
+//	            setupentry.go   the user in the kubeconfig
+//	            setupserver.go  what the API server must be told
+//	            seentoken.go    what a token says
 //	login       login.go      the same, ahead of time
 //	status      status.go     who is logged in
 //	logout      logout.go     the end of it, at the provider too
 //	clean       clean.go      nothing is left on this machine
+//	standalone  standalone.go the auth-provider section of a kubeconfig
 //	completion  completion.go what a shell offers on the tab key
 //	version     version.go
 //	help        help.go
@@ -89,10 +95,12 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"get-token", "print a credential for kubectl; log in if need be", getTokenAbout, func() *pflag.FlagSet { return new(getTokenFlags).define() }, getToken},
+		{"setup", "set up kubectl and the API server for a provider", setupAbout, func() *pflag.FlagSet { return new(setupFlags).define() }, setup},
 		{"login", "log in ahead of time", loginAbout, func() *pflag.FlagSet { return new(loginFlags).define() }, logIn},
 		{"status", "show who is logged in", statusAbout, func() *pflag.FlagSet { return new(statusFlags).define() }, status},
 		{"logout", "log out, here and at the provider", logoutAbout, func() *pflag.FlagSet { return new(logoutFlags).define() }, logOut},
 		{"clean", "remove what is kept on this machine", cleanAbout, func() *pflag.FlagSet { return new(cleanFlags).define() }, clean},
+		{"standalone", "log in a kubeconfig's user of the older form (auth-provider); also without a command", standaloneAbout, func() *pflag.FlagSet { return new(standaloneFlags).define() }, standalone},
 		{"completion", "print what a shell needs to complete commands", completionAbout, func() *pflag.FlagSet { return new(completionFlags).define() }, completion},
 		{"version", "print the version", versionAbout, func() *pflag.FlagSet { return new(versionFlags).define() }, version},
 	}
@@ -118,7 +126,7 @@ func newFlagSet(name string) *pflag.FlagSet {
 // dispatch finds the command. Each of them reads its own flags.
 func dispatch(ctx context.Context, env Env) error {
 	if len(env.Args) < 2 {
-		return exit.Misuse("kubectl-oidc_login help shows the commands", "no command is given; using it without one, on the kubeconfig, is not built yet in this version")
+		return standalone(ctx, env, nil)
 	}
 	name, args := env.Args[1], env.Args[2:]
 	switch name {
@@ -128,8 +136,6 @@ func dispatch(ctx context.Context, env Env) error {
 		return version(ctx, env, args)
 	case "help", "--help", "-h":
 		return help(env, args)
-	case "setup":
-		return exit.Misuse("kubectl-oidc_login help shows the commands", "the command %s is not built yet in this version", name)
 	}
 	for _, c := range commands() {
 		if c.name == name {
@@ -137,7 +143,7 @@ func dispatch(ctx context.Context, env Env) error {
 		}
 	}
 	if strings.HasPrefix(name, "-") {
-		return exit.Misuse("kubectl-oidc_login get-token --help shows its flags", "the flag %s stands before a command", name)
+		return standalone(ctx, env, env.Args[1:])
 	}
 	return exit.Misuse(nearest(name, append(commandNames(), "help"), "the command ", "kubectl-oidc_login help shows the commands"), "there is no command %q", name)
 }

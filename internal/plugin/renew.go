@@ -6,6 +6,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/login"
@@ -19,7 +20,11 @@ type renewal struct {
 	person person
 	client *login.Client
 
+	began  time.Time
 	warned bool // that nothing can be kept was said
+
+	// elsewhere keeps the tokens in the place of the cache; nil for the cache.
+	elsewhere func(ctx context.Context, tokens tokencache.Tokens)
 }
 
 // renew obtains tokens that are valid: another process's, or by a refresh, or
@@ -32,7 +37,7 @@ func renew(ctx context.Context, env Env, r request) (tokencache.Tokens, error) {
 		return tokencache.Tokens{}, err
 	}
 	defer client.Close()
-	n := renewal{request: r, env: env, client: client, person: newPerson(env, r)}
+	n := renewal{request: r, env: env, client: client, person: newPerson(env, r), began: env.Now()}
 	tokens, err := n.run(ctx)
 	if err != nil {
 		return tokencache.Tokens{}, advise(err, r)
@@ -50,18 +55,35 @@ func (n *renewal) run(ctx context.Context) (tokencache.Tokens, error) {
 	case err == nil:
 		n.env.trace.step("lock: it is ours")
 		defer unlock()
+		if n.keyring != nil && n.coolingDown() == nil {
+			n.keyring.mayAsk(n.env)
+		}
 	case n.noCache == nil:
 		n.noCache = err
 	}
 
 	// 2. What the process before us left.
-	tokens, err := n.cache.Read(n.key)
+	tokens, err := n.cache.Read(ctx, n.key)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return tokencache.Tokens{}, err
+	case errors.Is(err, tokencache.ErrKeyring) && n.cache.Seal:
+		n.cache.Seal = false
+		warnOfKeyring(n.env, err)
+	case errors.Is(err, tokencache.ErrKeyring):
+		n.person.warn("%v, and what is kept was sealed with it", err)
+	}
 	if err != nil {
 		tokens = tokencache.Tokens{}
 	}
-	if usable(tokens, n.env.Now().Add(n.ahead)) && !n.flags.forceRefresh {
+	renewed := tokens.Bearer() != n.seen && n.env.Now().Before(tokens.Expiry) // just now, so it is as good as it gets
+	if (renewed || n.flags.usable(tokens, n.env.Now().Add(n.ahead))) && !n.flags.forceRefresh {
 		n.env.trace.step("cache: another process has renewed the tokens")
 		return tokens, nil
+	}
+
+	if err := n.unreached(); err != nil {
+		return tokencache.Tokens{}, err
 	}
 
 	// 3. The refresh token.
@@ -69,19 +91,47 @@ func (n *renewal) run(ctx context.Context) (tokencache.Tokens, error) {
 		renewed, why, err := n.refresh(ctx, tokens)
 		n.env.trace.step("refresh: %s", ended(err, why))
 		if err != nil || why == "" {
+			n.noteUnreached(ctx, err)
+			n.tellIfShort(renewed, err)
 			return renewed, err
 		}
 		n.person.tell("a new login is needed: %s", why)
 	}
 
-	// 4. A person, unless one has just been asked in vain.
+	// 4. A person, unless a login can give nothing better, or one has just been
+	// asked in vain.
+	if n.asGoodAsItGets(tokens) {
+		n.tellIfShort(tokens, nil)
+		return tokens, nil
+	}
 	if err := n.coolingDown(); err != nil {
 		return tokencache.Tokens{}, err
 	}
 	tokens, err = n.login(ctx)
 	n.env.trace.step("login: %s", ended(err, ""))
 	n.coolDown(ctx, err)
+	n.noteUnreached(ctx, err)
+	n.tellIfShort(tokens, err)
 	return tokens, err
+}
+
+// tellIfShort says that the tokens end sooner than was asked for. They are
+// used all the same: the provider gives no others.
+func (n *renewal) tellIfShort(tokens tokencache.Tokens, err error) {
+	if err == nil && !n.flags.usable(tokens, n.env.Now()) {
+		n.person.warn("the token ends at %s, sooner than --minimum-validity=%s from now; it is used all the same", clock(tokens.Expiry), n.flags.minimumValidity)
+	}
+}
+
+// asGoodAsItGets reports whether an ID token is valid, and was never valid for
+// as long as is asked for. Another login would give the same, and with each
+// call there would be another login.
+func (n *renewal) asGoodAsItGets(tokens tokencache.Tokens) bool {
+	if n.flags.forceRefresh || n.ahead > 0 || !n.env.Now().Add(minimumValidity).Before(tokens.Expiry) {
+		return false
+	}
+	seen, opaque := readToken(tokens.Bearer())
+	return !opaque && tokens.Expiry.Sub(seen.claims.IssuedAt.Time) <= n.flags.minimumValidity
 }
 
 // refresh redeems the refresh token. If only a login helps, why says it.
@@ -99,7 +149,7 @@ func (n *renewal) refresh(ctx context.Context, old tokencache.Tokens) (tokens to
 	tokens = old
 	if !answer.RefreshToken.IsZero() && answer.RefreshToken != old.RefreshToken {
 		tokens.RefreshToken = answer.RefreshToken
-		n.keep(tokens)
+		n.keep(ctx, tokens)
 	}
 
 	// What is handed out must have come. OpenID Connect Core 1.0, section
@@ -128,7 +178,7 @@ func (n *renewal) refresh(ctx context.Context, old tokencache.Tokens) (tokens to
 	if n.flags.accessToken {
 		tokens.AccessToken, tokens.Expiry = answer.AccessToken, login.AccessTokenExpiry(answer, n.env.Now())
 	}
-	n.keep(tokens)
+	n.keep(ctx, tokens)
 	return tokens, "", nil
 }
 
@@ -149,14 +199,23 @@ func (n *renewal) login(ctx context.Context) (tokencache.Tokens, error) {
 	if n.flags.accessToken {
 		tokens.AccessToken, tokens.Expiry = outcome.Tokens.AccessToken, login.AccessTokenExpiry(outcome.Tokens, n.env.Now())
 	}
-	n.keep(tokens)
+	n.keep(ctx, tokens)
 	return tokens, nil
 }
 
 // probe finds out, before a person is asked, whether what they give can be kept.
-func (n *renewal) probe() {
+func (n *renewal) probe(ctx context.Context) {
+	if n.elsewhere != nil {
+		return // who keeps them has looked
+	}
 	if n.noCache == nil {
 		n.noCache = n.cache.Probe()
+	}
+	if n.noCache == nil {
+		if err := n.cache.ProbeKeyring(ctx); errors.Is(err, tokencache.ErrKeyring) {
+			n.cache.Seal = false
+			warnOfKeyring(n.env, err)
+		}
 	}
 	if n.noCache != nil {
 		n.person.warn("the tokens cannot be kept, so the next call asks again: %v", n.noCache)
@@ -165,11 +224,19 @@ func (n *renewal) probe() {
 }
 
 // keep saves the tokens. That it cannot is said once; the credential is good.
-func (n *renewal) keep(tokens tokencache.Tokens) {
+func (n *renewal) keep(ctx context.Context, tokens tokencache.Tokens) {
+	if n.elsewhere != nil {
+		n.elsewhere(ctx, tokens)
+		return
+	}
 	if n.cache.Dir == "" {
 		return
 	}
-	if err := n.cache.Save(n.key, tokens); err != nil && !n.warned {
+	missed, err := n.save(ctx, tokens, n.env.Now())
+	if err == nil && missed != nil {
+		warnOfKeyring(n.env, missed)
+	}
+	if err != nil && !n.warned {
 		n.person.warn("the renewed tokens cannot be kept, so the next call may ask for a login: %v", err)
 		n.warned = true
 	}

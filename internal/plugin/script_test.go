@@ -103,7 +103,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	// A credential is the result of get-token, and of nothing else.
 	told := ts.ReadFile("stderr")
-	if args[1] == "kubectl-oidc_login" && len(args) > 2 && args[2] != "get-token" {
+	if args[1] == "kubectl-oidc_login" && (len(args) == 2 || args[2] != "get-token") {
 		told += ts.ReadFile("stdout")
 	}
 	for _, issued := range ts.Value(providerKey{}).(*oidctest.Provider).Issued() {

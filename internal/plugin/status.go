@@ -45,14 +45,6 @@ func defineCacheDir(set *pflag.FlagSet, dir *string) {
 	set.StringVar(dir, "token-cache-dir", "", "`folder` of the token cache (default $KUBECACHEDIR/oidc-login or ~/.kube/cache/oidc-login)")
 }
 
-// cacheAt is the cache in a folder that was named, or in the usual one.
-func cacheAt(dir string, lookup func(string) string) tokencache.Cache {
-	if dir != "" {
-		return tokencache.Cache{Dir: tokencache.ExpandHome(dir, lookup)}
-	}
-	return tokencache.Cache{Dir: tokencache.Dir(lookup), Private: true}
-}
-
 // loggedIn is one login, as people and programs may see it.
 type loggedIn struct {
 	Issuer      oidc.Issuer   `json:"issuer"`
@@ -64,6 +56,7 @@ type loggedIn struct {
 	ValidUntil  *time.Time    `json:"valid_until,omitempty"` // absent if there is no token for the API server
 	Valid       bool          `json:"valid"`
 	Refreshable bool          `json:"refreshable"`
+	Storage     string        `json:"storage"`
 	File        string        `json:"file,omitempty"`
 }
 
@@ -72,7 +65,10 @@ type loggedIn struct {
 func describe(tokens tokencache.Tokens, file string, now time.Time) loggedIn {
 	l := loggedIn{
 		Issuer: tokens.Issuer, ClientID: tokens.ClientID, Subject: tokens.Subject, Groups: []string{},
-		Refreshable: !tokens.RefreshToken.IsZero(), File: file,
+		Refreshable: !tokens.RefreshToken.IsZero(), Storage: storageDisk, File: file,
+	}
+	if tokens.Sealed {
+		l.Storage = storageKeyring
 	}
 	if !tokens.Bearer().IsZero() && !tokens.Expiry.IsZero() {
 		until := tokens.Expiry.UTC()
@@ -127,7 +123,7 @@ func (l loggedIn) until() string {
 }
 
 // status is the command status.
-func status(_ context.Context, env Env, args []string) error {
+func status(ctx context.Context, env Env, args []string) error {
 	var flags statusFlags
 	if err := parse(&env, flags.define(), args); err != nil {
 		return err
@@ -138,11 +134,11 @@ func status(_ context.Context, env Env, args []string) error {
 	if flags.output != "table" && flags.output != "json" {
 		return exit.Misuse("it is one of table, json", "there is no --output=%s", flags.output)
 	}
-	cache := cacheAt(flags.cacheDir, env.Lookup)
-	entries, err := cache.List()
+	cache, _ := cacheAt(flags.cacheDir, env.Lookup)
+	entries, err := cache.List(ctx)
 	env.trace.step("cache: %d entries in %s", len(entries), cache.Dir)
 	if err != nil && entries == nil {
-		return fmt.Errorf("reading the token cache: %w", err)
+		return adviseKeyring(fmt.Errorf("reading the token cache: %w", err))
 	}
 	if err != nil {
 		fmt.Fprintf(env.Stderr, "warning: not all of the token cache can be read: %v\n", err)
@@ -163,7 +159,7 @@ func status(_ context.Context, env Env, args []string) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PERSON\tISSUER\tCLIENT\tGROUPS\tVALID UNTIL\tREFRESHABLE\tFILE")
+	fmt.Fprintln(table, "PERSON\tISSUER\tCLIENT\tGROUPS\tVALID UNTIL\tREFRESHABLE\tSTORAGE\tFILE")
 	for _, l := range found {
 		groups, refreshable := printable(strings.Join(l.Groups, ",")), "no"
 		if groups == "" {
@@ -172,8 +168,8 @@ func status(_ context.Context, env Env, args []string) error {
 		if l.Refreshable {
 			refreshable = "yes"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			l.person(), printable(string(l.Issuer)), printable(string(l.ClientID)), groups, l.until(), refreshable, printable(l.File))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			l.person(), printable(string(l.Issuer)), printable(string(l.ClientID)), groups, l.until(), refreshable, l.Storage, printable(l.File))
 	}
 	return table.Flush()
 }

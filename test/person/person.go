@@ -3,7 +3,8 @@
 
 // Package person plays an end user at a browser, for the demo and the
 // end-to-end tests: it opens the address that a client gave, fills in the
-// login page and waits for the page that ends the login.
+// login page, agrees where it is asked, and waits for the page that ends the
+// login.
 //
 // [Person.Chromium] is a real Chromium without a window. [Person.HTTP] is a
 // scripted HTTP client that follows the pages as a browser without script
@@ -29,6 +30,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,25 +69,41 @@ func (p Person) HTTP(ctx context.Context, address string) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	form := formOf(body)
-	if form == nil {
-		return page, nil // a session was enough, or it is an error page
+	// Each page is answered once: a password that is wrong stays wrong. A page
+	// without a form is the end, or an error.
+	for _, step := range []struct {
+		action string
+		values url.Values
+	}{
+		{"/login", url.Values{"login": {p.Login}, "password": {p.Password.Reveal()}}},
+		{"/consent", url.Values{"answer": {"continue"}}},
+	} {
+		form := formOf(body, step.action)
+		if form == nil {
+			continue
+		}
+		step.values.Set("request", form.request)
+		if page, body, err = p.post(ctx, client, page.Address, form.action, step.values); err != nil {
+			return Page{}, err
+		}
 	}
-	target, err := url.Parse(page.Address)
+	return page, nil
+}
+
+func (p Person) post(ctx context.Context, client *http.Client, from, action string, values url.Values) (Page, string, error) {
+	target, err := url.Parse(from)
 	if err != nil {
-		return Page{}, err
+		return Page{}, "", err
 	}
-	if target, err = target.Parse(form.action); err != nil {
-		return Page{}, err
+	if target, err = target.Parse(action); err != nil {
+		return Page{}, "", err
 	}
-	values := url.Values{"request": {form.request}, "login": {p.Login}, "password": {p.Password.Reveal()}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values.Encode()))
 	if err != nil {
-		return Page{}, err
+		return Page{}, "", err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	page, _, err = p.do(client, request)
-	return page, err
+	return p.do(client, request)
 }
 
 func (p Person) client() (*http.Client, error) {
@@ -141,19 +159,20 @@ func (p Person) language() string {
 
 var (
 	titleTag   = regexp.MustCompile(`(?s)<title>(.*?)</title>`)
-	formTag    = regexp.MustCompile(`<form method="post" action="([^"]*/login)">`)
+	formTag    = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
 	requestTag = regexp.MustCompile(`<input type="hidden" name="request" value="([^"]*)">`)
 	hidden     = regexp.MustCompile(`(?s)<(head|style)\b.*?</(head|style)>|<[^>]*>`)
 )
 
-type loginForm struct{ action, request string }
+type form struct{ action, request string }
 
-func formOf(body string) *loginForm {
+// formOf is the form of a page if it leads to the path.
+func formOf(body, path string) *form {
 	action, request := formTag.FindStringSubmatch(body), requestTag.FindStringSubmatch(body)
-	if action == nil || request == nil {
+	if action == nil || request == nil || !strings.HasSuffix(action[1], path) {
 		return nil
 	}
-	return &loginForm{html.UnescapeString(action[1]), html.UnescapeString(request[1])}
+	return &form{html.UnescapeString(action[1]), html.UnescapeString(request[1])}
 }
 
 func readable(body string) string {
@@ -240,13 +259,49 @@ func (b *Browser) Visit(address string) (Page, error) {
 	return b.read(ctx)
 }
 
-// LogIn opens the address and logs in on the page that it shows.
+// LogIn opens the address, logs in if there is a login page, and goes on if
+// there is a page that asks whether to.
 func (b *Browser) LogIn(address string) (Page, error) {
 	page, err := b.Visit(address)
-	if err != nil || !strings.Contains(page.Address, "/authorize") {
-		return page, err // a session was enough, or it is an error page
+	if err == nil && b.has("#password") {
+		page, err = b.Submit()
 	}
-	return b.Submit()
+	if err == nil && b.has(continueButton) {
+		page, err = b.Press("continue")
+	}
+	return page, err
+}
+
+const continueButton = `form[action$="/consent"] button[value=continue]`
+
+// has reports whether the page has what the selector means.
+func (b *Browser) has(selector string) bool {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	there, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("document.querySelector("+strconv.Quote(selector)+") !== null"))
+	return err == nil && there
+}
+
+// Press presses the button with that value, with the keyboard, and reads the
+// page that comes after.
+func (b *Browser) Press(value string) (Page, error) { return b.press("button[value=" + value + "]") }
+
+// PressOnly presses the one button of a page.
+func (b *Browser) PressOnly() (Page, error) { return b.press("button:only-of-type") }
+
+func (b *Browser) press(button string) (Page, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	err := chromedp.Do(ctx,
+		chromedp.Focus(chromedp.CSS(button)),
+		mark(),
+		chromedp.KeyEvent("\r"),
+		waitForNextPage(),
+	)
+	if err != nil {
+		return Page{}, fmt.Errorf("pressing %s in Chromium: %w", button, err)
+	}
+	return b.read(ctx)
 }
 
 // Submit types the login and the password with the keyboard alone and reads
