@@ -22,6 +22,9 @@ type Cooldown struct {
 	Reason string    // how, in the words of the error
 	Asked  string    // a digest of what was asked; another question is a new one
 	Parent int       // the process that asked
+
+	// Unreached says that nobody was asked, because the provider did not answer.
+	Unreached bool
 }
 
 // cooldownWire is a [Cooldown] on disk.
@@ -31,6 +34,8 @@ type cooldownWire struct {
 	Reason  string    `json:"reason"`
 	Asked   string    `json:"asked"`
 	Parent  int       `json:"parent"`
+
+	Unreached bool `json:"unreached,omitempty"`
 }
 
 // ReadCooldown returns what was noted, or [ErrAbsent].
@@ -46,7 +51,7 @@ func (c Cache) ReadCooldown(key Key) (Cooldown, error) {
 	if json.Unmarshal(text, &wire) != nil || wire.Version != cooldownVersion {
 		return Cooldown{}, ErrAbsent
 	}
-	return Cooldown{wire.Failed, wire.Reason, wire.Asked, wire.Parent}, nil
+	return Cooldown{wire.Failed, wire.Reason, wire.Asked, wire.Parent, wire.Unreached}, nil
 }
 
 // SaveCooldown notes it.
@@ -54,7 +59,7 @@ func (c Cache) SaveCooldown(key Key, down Cooldown) error {
 	if c.Dir == "" {
 		return nil
 	}
-	text, err := json.Marshal(cooldownWire{cooldownVersion, down.Failed, down.Reason, down.Asked, down.Parent})
+	text, err := json.Marshal(cooldownWire{cooldownVersion, down.Failed, down.Reason, down.Asked, down.Parent, down.Unreached})
 	if err != nil {
 		return err
 	}

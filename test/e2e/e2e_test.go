@@ -6,10 +6,17 @@
 //
 //   - e2e_test.go: the parts and how they are started
 //   - story1_test.go: the first login, with flags and with a structured file
+//   - setup_test.go: setup, and kubeconfigs of the older form
+//   - kubectl_test.go: kubectl and the plugin, wherever they run
+//   - nobrowser_test.go: password, device code, a machine, a token for one cluster
 //   - lifetime_test.go: refresh, removal, ending
 //   - crowd_test.go: many plugins at once
+//   - load_test.go: both storages, and a load that remembers what it was answered
 //   - crash_test.go: kill -9 in the middle of logins
+//   - replicas_test.go: several providers on one PostgreSQL
+//   - soak_test.go: the same for a long time; "make soak"
 //   - page_test.go: the pages in a real browser
+//   - rotation_test.go: signing keys that change while API servers look on
 package e2e
 
 import (
@@ -64,8 +71,9 @@ func run(m *testing.M) int {
 		return exit.Failed
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "../../cmd/...")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.Command("make", "--silent", "build", "OUT="+dir+string(filepath.Separator))
+	build.Dir = filepath.Join("..", "..")
+	build.Env = append(os.Environ(), "MAKEFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the commands: %v\n%s", err, out)
 		return exit.Failed
@@ -174,7 +182,10 @@ var issuerLine = regexp.MustCompile(`(?m)^issuer: (https://\S+)$`)
 // start starts the process and returns when it says that it serves.
 func (p *provider) start() {
 	p.t.Helper()
-	args := append([]string{"serve", "--dev", "--data-dir", p.dir, "--listen", p.listen, "--log-level", "debug"}, p.flags...)
+	args := append([]string{"serve", "--dev", "--data-dir", p.dir, "--listen", p.listen}, p.flags...)
+	if _, measured := p.t.(*testing.B); !measured { // a benchmark's configuration says how much it logs
+		args = append(args, "--log-level", "debug")
+	}
 	p.process = exec.Command(filepath.Join(binDir, "tegata"), args...)
 	var out lockedBuffer
 	p.process.Stdout, p.process.Stderr = io.MultiWriter(&out, p.said), p.said
