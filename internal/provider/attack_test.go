@@ -196,7 +196,7 @@ func TestParametersStayParameters(t *testing.T) {
 	i := newIssuer(t)
 	i.dashboard()
 	for _, text := range []string{
-		"a\r\nSet-Cookie: evil=1", "a\nLocation: https://evil.example", "\r\n\r\n<script>alert(1)</script>", "a#b&code=evil&iss=evil", "a\x00b",
+		"a\r\nSet-Cookie: evil=1", "a\nLocation: https://evil.example", "\r\n\r\n<script>alert(1)</script>", "a#b&code=evil&iss=evil",
 		`"><script>alert(1)</script>`, "\u2028\u2029", "%0d%0aSet-Cookie:%20evil=1",
 	} {
 		b := i.browser()

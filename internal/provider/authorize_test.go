@@ -385,6 +385,18 @@ func TestStateOfInvalidUTF8IsNotChanged(t *testing.T) {
 	}
 }
 
+// A database keeps parameters as text, which PostgreSQL does not take with
+// NUL in it; that is the client's mistake and not a failure of ours.
+func TestParametersWithNULAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"nonce", "state", "ui_locales"} {
+		a := newIssuer(t).browser().authorize(webRequest(name, "a\x00b"))
+		if got := a.query("error"); got != "invalid_request" {
+			t.Errorf("%s: got the error %q, want invalid_request", name, got)
+		}
+	}
+}
+
 func TestAnswersNameTheIssuer(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{issuerURL, issuerURL + "/dex"} {

@@ -5,7 +5,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/clientregistry"
-	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/answer"
 	"github.com/tegata/tegata/internal/provider/authorize"
@@ -26,7 +24,6 @@ import (
 	"github.com/tegata/tegata/internal/provider/revoke"
 	"github.com/tegata/tegata/internal/provider/token"
 	"github.com/tegata/tegata/internal/provider/userinfo"
-	"github.com/tegata/tegata/internal/secret"
 )
 
 // callers are the endpoints that clients call themselves, over the parts that
@@ -57,7 +54,7 @@ func newCallers(c Config, authenticator *clientregistry.Authenticator, logins *a
 	told := &claims.Claims{GroupsClaim: c.GroupsClaim}
 	var checked token.Passwords
 	if c.PasswordGrant {
-		checked = &passwords{source: c.Source, throttle: logins.Throttle}
+		checked = logins
 	}
 	return callers{
 		token: &token.Handler{
@@ -124,25 +121,6 @@ func (c callers) routes(mux *http.ServeMux, base string) {
 	} {
 		mux.HandleFunc("OPTIONS "+base+path, c.origins.preflight(methods))
 	}
-}
-
-// passwords is the check of a password outside the login page: the same
-// source, and the same allowance of tries.
-type passwords struct {
-	source   identity.Source
-	throttle *authorize.Throttle
-}
-
-// Authenticate implements [token.Passwords].
-func (p *passwords) Authenticate(ctx context.Context, login string, password secret.String, remote string) (user identity.User, err error) {
-	attempt, ok := p.throttle.Begin(ctx, login, remote)
-	if !ok {
-		return identity.User{}, identity.ErrTooManyAttempts
-	}
-	defer func() {
-		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled))
-	}()
-	return p.source.Authenticate(ctx, login, password)
 }
 
 // origins is the pages whose scripts may call some client's endpoints.

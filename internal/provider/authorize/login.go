@@ -126,7 +126,7 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		h.Audit.Record(audit.Event{Act: audit.LoginRefused, Client: req.Client, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem)})
 		h.show(w, r, status, req, client, login, problem)
 	}
-	user, err := h.authenticate(ctx, login, password, r.RemoteAddr)
+	user, err := h.Authenticate(ctx, login, password, r.RemoteAddr)
 	switch {
 	case errors.Is(err, identity.ErrTooManyAttempts):
 		w.Header().Set("Retry-After", "30")
@@ -137,6 +137,12 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		return
 	case errors.Is(err, identity.ErrDisabled):
 		again(http.StatusForbidden, page.UserDisabled)
+		return
+	case errors.Is(err, identity.ErrLocked):
+		again(http.StatusForbidden, page.UserLocked)
+		return
+	case errors.Is(err, identity.ErrPasswordExpired):
+		again(http.StatusForbidden, page.PasswordExpired)
 		return
 	case err != nil:
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("authenticating: %w", err)})
@@ -176,14 +182,16 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authenticate asks the source, as often as the throttle allows.
-func (h *Handler) authenticate(ctx context.Context, login string, password secret.String, remote string) (user identity.User, err error) {
+// Authenticate asks the source, as often as the throttle allows: on the login
+// page, and for a client that may send passwords itself. remote is host:port.
+// It returns identity.ErrTooManyAttempts besides the source's errors.
+func (h *Handler) Authenticate(ctx context.Context, login string, password secret.String, remote string) (user identity.User, err error) {
 	attempt, ok := h.Throttle.Begin(ctx, login, remote)
 	if !ok {
 		return identity.User{}, identity.ErrTooManyAttempts
 	}
 	defer func() {
-		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled))
+		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled) || errors.Is(err, identity.ErrLocked))
 	}()
 	return h.Source.Authenticate(ctx, login, password)
 }

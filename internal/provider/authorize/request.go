@@ -172,9 +172,10 @@ func (req *request) check(form url.Values) error {
 		case len(values) > 1:
 			// RFC 6749, section 3.1: parameters must not be repeated.
 			return invalid("parameter %.40q is given more than once", name)
-		case !utf8.ValidString(values[0]):
-			// The page carries it as JSON, which would change it.
-			return invalid("parameter %.40q is not UTF-8", name)
+		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
+			// The page carries it as JSON, which would change it, and a
+			// database keeps it as text.
+			return invalid("parameter %.40q is not UTF-8 text", name)
 		case len(values[0]) > maxParameter && name != "id_token_hint":
 			return invalid("parameter %.40q is longer than %d bytes", name, maxParameter)
 		}

@@ -18,6 +18,8 @@ const (
 	NoProblem        Problem = ""
 	WrongCredentials Problem = "wrong-credentials"
 	UserDisabled     Problem = "user-disabled"
+	UserLocked       Problem = "user-locked"
+	PasswordExpired  Problem = "password-expired"
 	TooManyAttempts  Problem = "too-many-attempts"
 	PageExpired      Problem = "page-expired"
 	UnknownClient    Problem = "unknown-client"
@@ -127,6 +129,8 @@ var english = messages{
 	Problems: map[Problem]explained{
 		WrongCredentials: {"The user name or the password is wrong.", "Check both, and the Caps Lock key, then try again."},
 		UserDisabled:     {"This user is disabled.", "Ask your administrator to enable it."},
+		UserLocked:       {"This account is locked for now.", "There were too many wrong passwords. Wait a while, or ask your administrator to unlock it."},
+		PasswordExpired:  {"Your password has expired.", "Change it where you usually do, then come back and log in with the new one."},
 		TooManyAttempts:  {"There were too many attempts.", "Wait half a minute, then try again."},
 		PageExpired:      {"This login page has expired or belongs to another browser.", "Go back to the application and start again. Cookies must be allowed for this site."},
 		UnknownClient:    {"The application that sent you here is not registered.", "Check the client ID in its settings, or ask your administrator to register it."},
@@ -202,6 +206,8 @@ var japanese = messages{
 	Problems: map[Problem]explained{
 		WrongCredentials: {"ユーザー名またはパスワードが違います。", "入力内容と Caps Lock を確認して、もう一度お試しください。"},
 		UserDisabled:     {"このユーザーは無効になっています。", "管理者に有効化を依頼してください。"},
+		UserLocked:       {"このアカウントは一時的にロックされています。", "パスワードの誤りが続きました。しばらく待つか、管理者にロックの解除を依頼してください。"},
+		PasswordExpired:  {"パスワードの有効期限が切れています。", "いつもの方法でパスワードを変更してから、新しいパスワードでログインしてください。"},
 		TooManyAttempts:  {"試行回数が多すぎます。", "30 秒ほど待ってから、もう一度お試しください。"},
 		PageExpired:      {"このログインページは期限切れか、別のブラウザーで開かれたものです。", "アプリケーションに戻ってやり直してください。このサイトの Cookie を許可する必要があります。"},
 		UnknownClient:    {"このアプリケーションは登録されていません。", "設定のクライアント ID を確認するか、管理者に登録を依頼してください。"},

@@ -75,6 +75,10 @@ func (h *Handler) noLogin(r request, err error) error {
 		reason = "the user name or the password is wrong"
 	case errors.Is(err, identity.ErrDisabled):
 		reason = "the end user is disabled"
+	case errors.Is(err, identity.ErrLocked):
+		reason = "the account is locked for now, after too many wrong passwords"
+	case errors.Is(err, identity.ErrPasswordExpired):
+		reason = "the password has expired and must be changed first"
 	default:
 		return fmt.Errorf("authenticating: %w", err)
 	}
