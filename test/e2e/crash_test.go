@@ -19,7 +19,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -63,32 +62,58 @@ var (
 
 // logIn gets tokens with the authorization code grant.
 func (a *agent) logIn(ctx context.Context, login string, password secret.String) (oidc.TokenResponse, error) {
+	redemption, err := a.code(ctx, login, password)
+	if err != nil {
+		return oidc.TokenResponse{}, err
+	}
+	return a.tokens(ctx, redemption)
+}
+
+// code logs in at the login page, and returns the token request for the code
+// that the browser brings back.
+func (a *agent) code(ctx context.Context, login string, password secret.String) (url.Values, error) {
 	verifier := oidc.NewCodeVerifier()
+	sealed, err := a.loginPage(ctx, verifier)
+	if err != nil {
+		return nil, err
+	}
+	return a.submit(ctx, sealed, login, password, verifier)
+}
+
+// loginPage returns the sealed request of the page's form.
+func (a *agent) loginPage(ctx context.Context, verifier secret.String) (sealed string, err error) {
 	query := url.Values{
 		"response_type": {"code"}, "client_id": {a.client}, "redirect_uri": {a.redirect}, "scope": {"openid"},
 		"state": {"s"}, "prompt": {"login"}, "code_challenge": {oidc.CodeChallenge(verifier)}, "code_challenge_method": {"S256"},
 	}
 	_, body, err := a.send(ctx, http.MethodGet, "/authorize?"+query.Encode(), nil)
 	if err != nil {
-		return oidc.TokenResponse{}, err
+		return "", err
 	}
+	return sealedIn(body)
+}
+
+func sealedIn(body string) (string, error) {
 	form := sealedRequest.FindStringSubmatch(body)
 	if form == nil {
-		return oidc.TokenResponse{}, errNoForm
+		return "", errNoForm
 	}
-	response, _, err := a.send(ctx, http.MethodPost, "/login",
-		url.Values{"request": {html.UnescapeString(form[1])}, "login": {login}, "password": {password.Reveal()}})
+	return html.UnescapeString(form[1]), nil
+}
+
+func (a *agent) submit(ctx context.Context, sealed, login string, password, verifier secret.String) (url.Values, error) {
+	response, _, err := a.send(ctx, http.MethodPost, "/login", url.Values{"request": {sealed}, "login": {login}, "password": {password.Reveal()}})
 	if err != nil {
-		return oidc.TokenResponse{}, err
+		return nil, err
 	}
 	back, err := url.Parse(response.Header.Get("Location"))
 	if err != nil || back.Query().Get("code") == "" {
-		return oidc.TokenResponse{}, fmt.Errorf("the login answered %s without a code", response.Status)
+		return nil, fmt.Errorf("the login answered %s without a code", response.Status)
 	}
-	return a.tokens(ctx, url.Values{
+	return url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {a.client}, "redirect_uri": {a.redirect},
 		"code": {back.Query().Get("code")}, "code_verifier": {verifier.Reveal()},
-	})
+	}, nil
 }
 
 func (a *agent) refresh(ctx context.Context, token secret.String) (oidc.TokenResponse, error) {
@@ -128,79 +153,35 @@ func (a *agent) send(ctx context.Context, method, path string, form url.Values) 
 	return response, string(body), err
 }
 
-// kill -9 in the middle of logins and refreshes, again and again: nothing that
-// was answered is lost, and the provider serves again.
+// kill -9 in the middle of logins and refreshes, again and again, of the
+// provider and of what it keeps everything in: nothing that was answered is
+// lost, and the provider serves again.
 func TestKillLosesNothingThatWasAnswered(t *testing.T) {
-	const workers, rounds, wantAnswers = 8, 4, 200
-	p := serve(t, "password_hash: {memory_kib: 8, time: 1}\n")
-	password := p.alice()
-	p.tegata("", "client", "add", "kubernetes", "--public", "--redirect-uri", "http://localhost:8000", "--signing-alg", "ES256")
-
-	// What each worker was answered last: all of it must work after a crash.
-	held := make([][]secret.String, workers)
-	agents := make([]*agent, workers)
-	for i := range agents {
-		agents[i] = p.agent(t, "kubernetes")
-	}
-	answered := 0
-	for round := range rounds {
-		ctx, stop := context.WithCancel(t.Context())
-		var inFlight sync.WaitGroup
-		var logins, refreshes atomic.Int64
-		for i, a := range agents {
-			inFlight.Go(func() {
-				for ctx.Err() == nil {
-					if n := len(held[i]); n == 0 || rand.IntN(3) == 0 {
-						tokens, err := a.logIn(ctx, "alice", password)
-						if err != nil {
-							return // killed; anything else shows below
-						}
-						held[i] = append(held[i], tokens.RefreshToken)
-						logins.Add(1)
-						continue
+	for _, storage := range storages() {
+		t.Run(storage, func(t *testing.T) {
+			p, server := serveOn(t, storage, "password_hash: {memory_kib: 8, time: 1}\n")
+			password := p.alice()
+			p.tegata("", "client", "add", "kubernetes", "--public", "--redirect-uri", "http://localhost:8000", "--signing-alg", "ES256")
+			strikes := []func(){func() { p.stop(syscall.SIGKILL); p.start() }}
+			if server != nil {
+				strikes = append(strikes, func() {
+					server.Kill()
+					if err := server.Restart(); err != nil {
+						t.Fatal(err)
 					}
-					at := rand.IntN(len(held[i]))
-					tokens, err := a.refresh(ctx, held[i][at])
-					if err != nil {
-						return
-					}
-					held[i][at] = tokens.RefreshToken
-					refreshes.Add(1)
-				}
-			})
-		}
-		want := int64(wantAnswers/rounds + rand.IntN(40))
-		eventually(t, 60*time.Second, func() error {
-			if n := logins.Load() + refreshes.Load(); n < want {
-				return fmt.Errorf("%d of %d answers", n, want)
+				})
 			}
-			return nil
+			l := p.load(t, 8, password)
+			l.run(t)
+			for round := range 6 {
+				l.await(t, 40+rand.IntN(40))
+				strikes[round%len(strikes)]()
+				began := time.Now()
+				l.await(t, 1)
+				t.Logf("round %d: %d answers; answering again after %s", round, l.answers.Load(), time.Since(began).Round(time.Millisecond))
+			}
+			l.check(t)
 		})
-		p.stop(syscall.SIGKILL)
-		inFlight.Wait()
-		stop()
-		answered += int(logins.Load() + refreshes.Load())
-
-		began := time.Now()
-		p.start()
-		if _, _, err := agents[0].send(t.Context(), http.MethodGet, "/keys", nil); err != nil {
-			t.Fatalf("after kill -9: %v", err)
-		}
-		t.Logf("round %d: %d logins and %d refreshes were answered; serving again after %s",
-			round, logins.Load(), refreshes.Load(), time.Since(began).Round(time.Millisecond))
-
-		for i, a := range agents {
-			for at, token := range held[i] {
-				tokens, err := a.refresh(t.Context(), token)
-				if err != nil {
-					t.Fatalf("round %d, worker %d: a refresh token that was answered is lost: %v", round, i, err)
-				}
-				held[i][at] = tokens.RefreshToken
-			}
-		}
-	}
-	if answered < wantAnswers {
-		t.Errorf("only %d answers, want at least %d", answered, wantAnswers)
 	}
 }
 
