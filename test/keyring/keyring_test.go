@@ -301,7 +301,7 @@ func TestCrowdSharesOneEntry(t *testing.T) {
 		t.Errorf("%d logins, want 1; the keyring holds %q", d.logins(), d.items())
 	}
 	d.provider.Change(func(b *oidctest.Behaviour) { b.Lifetime = 5 * time.Second })
-	d.getToken("", "--force-refresh")
+	d.getToken("", "--force-refresh", "--minimum-validity=1s")
 	d.provider.Change(func(b *oidctest.Behaviour) { b.Lifetime = time.Hour })
 	d.provider.Forget()
 	crowd("with an expired token")
