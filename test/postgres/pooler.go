@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tegata/tegata/test/process"
 )
 
 // Pooler starts a PgBouncer in front of the server that gives each transaction
@@ -50,14 +52,11 @@ server_idle_timeout = 1
 	}
 	command := s.command("pgbouncer", config)
 	command.Path = program
-	p, err := startProcess(command, filepath.Join(s.Dir, "pooler.log"))
+	p, err := process.Start(command, filepath.Join(s.Dir, "pooler.log"))
 	if err != nil {
 		t.Fatalf("starting PgBouncer: %v", err)
 	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.gone
-	})
+	t.Cleanup(p.Kill)
 	for deadline := time.Now().Add(startTimeout); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {

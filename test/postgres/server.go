@@ -27,6 +27,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named pgx
+
+	"github.com/tegata/tegata/test/process"
 )
 
 // Server is a PostgreSQL server of a test. Its superuser is "postgres", whom
@@ -37,7 +39,7 @@ type Server struct {
 
 	programs string              // the folder of initdb and postgres
 	owner    *syscall.Credential // nil: we
-	process  *process
+	process  *process.Process
 	names    atomic.Int64
 }
 
@@ -181,17 +183,17 @@ func (s *Server) Restart() error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		if s.process == nil {
-			process, err := startProcess(s.command("postgres", "-D", "data"), filepath.Join(s.Dir, "log"))
+			started, err := process.Start(s.command("postgres", "-D", "data"), filepath.Join(s.Dir, "log"))
 			if err != nil {
 				return fmt.Errorf("starting PostgreSQL: %w", err)
 			}
-			s.process = process
+			s.process = started
 		}
 		if s.answers() {
 			return nil
 		}
 		select {
-		case <-s.process.gone:
+		case <-s.process.Gone():
 			// After kill -9 its children may still hold the shared memory.
 			s.process = nil
 		case <-time.After(20 * time.Millisecond):
@@ -219,15 +221,15 @@ func (s *Server) Kill() {
 		return
 	}
 	s.signal(syscall.SIGKILL)
-	<-s.process.gone
+	<-s.process.Gone()
 	s.process = nil
 }
 
 // Stop ends the server as an administrator does who is in a hurry: each
 // connection is told, and closed.
 func (s *Server) Stop() {
-	_ = s.process.cmd.Process.Signal(syscall.SIGINT)
-	<-s.process.gone
+	s.process.Signal(syscall.SIGINT)
+	<-s.process.Gone()
 	s.process = nil
 }
 
@@ -239,9 +241,9 @@ func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 // signal reaches the server first, so that it starts no other process
 // meanwhile, and then its children. Those that end in between have ended.
 func (s *Server) signal(signal syscall.Signal) {
-	server := s.process.cmd.Process.Pid
+	server := s.process.ID()
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", server, server))
-	_ = s.process.cmd.Process.Signal(signal)
+	s.process.Signal(signal)
 	for child := range strings.FieldsSeq(string(children)) {
 		if pid, err := strconv.Atoi(child); err == nil {
 			_ = syscall.Kill(pid, signal)

@@ -53,6 +53,9 @@ func Start(cmd *exec.Cmd, log string) (*Process, error) {
 // Signal sends a signal to the process; it may have ended already.
 func (p *Process) Signal(signal os.Signal) { _ = p.cmd.Process.Signal(signal) }
 
+// ID is the process ID.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
 // Kill ends the process and waits until it is gone.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
