@@ -290,7 +290,7 @@ func nodeModules(t testing.TB) string {
 	t.Helper()
 	modules, err := installed()
 	if err != nil {
-		t.Fatalf("installing oidc-provider: %v", err)
+		t.Fatalf("installing the modules: %v", err)
 	}
 	return modules
 }
@@ -334,7 +334,7 @@ var installed = sync.OnceValues(func() (string, error) {
 			return "", err
 		}
 	}
-	os.Stderr.WriteString("installing oidc-provider and what it needs with npm, once\n") //nolint:errcheck // a word of progress
+	os.Stderr.WriteString("installing the modules of test/peers/node with npm, once\n") //nolint:errcheck // a word of progress
 	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	npm.Dir = temp
 	if out, err := npm.CombinedOutput(); err != nil {

@@ -4,11 +4,14 @@
 // Package peers runs the plugin against an OpenID Provider that is not ours:
 // the npm package oidc-provider, as a real process, over TLS with an authority
 // made for the test. What our own provider offers too is played against both.
+// And clients that are not ours, of the npm packages openid-client and
+// oauth4webapi, go through what our provider offers.
 //
 //   - peers_test.go: what both providers have in common
 //   - node_test.go: oidc-provider, and how it is installed
 //   - serve_test.go: "tegata serve"
-//   - client_test.go: the clients, and what they show
+//   - client_test.go: the plugin as a client of each kind, and what it shows
+//   - clients_test.go: the clients that are not ours
 //   - desk_test.go: the person's machine; person_test.go: who sits there
 //   - the others: what is tested
 package peers

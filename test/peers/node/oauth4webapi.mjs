@@ -8,7 +8,9 @@ import * as crypto from 'node:crypto'
 import * as fs from 'node:fs'
 import * as readline from 'node:readline'
 
-globalThis.crypto ??= crypto.webcrypto // Node.js 18 has it under this name only
+// Node.js 18 has these in a module only.
+globalThis.crypto ??= crypto.webcrypto
+globalThis.CryptoKey ??= crypto.webcrypto.CryptoKey
 const oauth = await import('oauth4webapi')
 
 const settings = JSON.parse(process.argv[2])

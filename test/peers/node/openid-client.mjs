@@ -85,8 +85,8 @@ show({ saw })
 process.exit()
 
 function make(metadata, keyFile) {
-  const keys = keyFile && { keys: [crypto.createPrivateKey(fs.readFileSync(keyFile)).export({ format: 'jwk' })] }
-  return new issuer.Client(metadata, keys)
+  const key = keyFile && crypto.createPrivateKey(fs.readFileSync(keyFile)).export({ format: 'jwk' })
+  return new issuer.Client(metadata, key ? { keys: [key] } : undefined)
 }
 
 function checks() {
