@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs with apt what `make test` needs besides Go, make and git, and only
 # what is missing: Chromium, a C compiler for the race detector, Node.js and
-# npm, a keyring and a message bus, PostgreSQL and a pooler for it.
+# npm, a keyring and a message bus, an LDAP server, PostgreSQL and a pooler.
 set -euo pipefail
 
 packages=()
@@ -28,6 +28,9 @@ command -v npm >/dev/null || packages+=(npm)
 command -v gnome-keyring-daemon >/dev/null || packages+=(gnome-keyring)
 command -v dbus-daemon >/dev/null || packages+=(dbus-daemon)
 command -v script >/dev/null || packages+=(bsdutils)
+
+# test/directory asks an LDAP server.
+command -v slapd >/dev/null || [ -x /usr/sbin/slapd ] || packages+=(slapd)
 
 if ! command -v initdb >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
 	packages+=(postgresql)
