@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/term"
@@ -21,6 +22,10 @@ import (
 
 // maxLine bounds what is read from standard input.
 const maxLine = 8 << 10
+
+// quietTries is how often the terminal is looked at until its echo is off;
+// that of one that had none to begin with never changes.
+const quietTries = 10_000
 
 // newPassword reads a password: from standard input if fromStdin, otherwise
 // twice at the terminal. Never from an argument, which every process can see.
@@ -61,8 +66,17 @@ func (env Env) ask(ctx context.Context, terminal *os.File, prompt string) (secre
 	if err != nil {
 		return secret.String{}, fmt.Errorf("reading the terminal: %w", err)
 	}
-	fmt.Fprint(env.Stderr, prompt)
-	text, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	text, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) }, func() {
+		// The prompt comes when the echo is off: who is fast is not shown
+		// either, and a signal cannot give the echo back before it is taken.
+		for range quietTries {
+			if now, err := term.GetState(fd); err != nil || *now != *before {
+				break
+			}
+			runtime.Gosched()
+		}
+		fmt.Fprint(env.Stderr, prompt)
+	})
 	fmt.Fprintln(env.Stderr)
 	if ctx.Err() != nil {
 		return secret.String{}, errors.Join(ctx.Err(), term.Restore(fd, before))
@@ -82,7 +96,7 @@ func readSecret(ctx context.Context, from io.Reader) (secret.String, error) {
 func readLine(ctx context.Context, from io.Reader) (string, error) {
 	line, err := interruptible(ctx, func() (string, error) {
 		return bufio.NewReader(io.LimitReader(from, maxLine+1)).ReadString('\n')
-	})
+	}, func() {})
 	switch {
 	case len(line) > maxLine:
 		return "", fmt.Errorf("the line is longer than %d bytes", maxLine)
@@ -92,9 +106,10 @@ func readLine(ctx context.Context, from io.Reader) (string, error) {
 	return strings.TrimRight(line, "\r\n"), nil
 }
 
-// interruptible reads until ctx ends. The goroutine outlives a signal, as
+// interruptible reads until ctx ends, and calls begun when it has begun to.
+// The goroutine outlives a signal, as
 // reading a terminal cannot be interrupted; the process ends right after.
-func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+func interruptible[T any](ctx context.Context, read func() (T, error), begun func()) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -104,6 +119,7 @@ func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error
 		value, err := read()
 		results <- result{value, err}
 	}()
+	begun()
 	select {
 	case <-ctx.Done():
 		var none T
