@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/term"
@@ -63,13 +64,15 @@ func (p person) ask(ctx context.Context, question string, hidden bool) (string, 
 		return "", err
 	}
 	p.bothered()
-	fmt.Fprint(q.out, question)
 	var before *term.State
 	if q.terminal && hidden {
 		if before, err = term.GetState(int(q.in.Fd())); err != nil {
 			q.close()
 			return "", fmt.Errorf("reading the state of the terminal: %w", err)
 		}
+	}
+	if before == nil {
+		fmt.Fprint(q.out, question)
 	}
 	type line struct {
 		text string
@@ -87,6 +90,10 @@ func (p person) ask(ctx context.Context, question string, hidden bool) (string, 
 		text, err := term.ReadPassword(int(q.in.Fd()))
 		answered <- line{string(text), err}
 	}()
+	if before != nil {
+		awaitQuiet(int(q.in.Fd()), before)
+		fmt.Fprint(q.out, question)
+	}
 	select {
 	case answer := <-answered:
 		if before != nil {
@@ -108,6 +115,18 @@ func (p person) ask(ctx context.Context, question string, hidden bool) (string, 
 			fmt.Fprintln(q.out)
 		}
 		return "", ctx.Err()
+	}
+}
+
+// awaitQuiet returns when the echo is off: who is fast is not shown either,
+// and an interrupt cannot give the echo back before it is taken. A terminal
+// that had none to begin with never changes, and is not waited for for long.
+func awaitQuiet(fd int, before *term.State) {
+	for range 10_000 {
+		if now, err := term.GetState(fd); err != nil || *now != *before {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 
