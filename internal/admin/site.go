@@ -236,5 +236,5 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// ready reports whether each issuer would say that it is.
+// ready reports whether the storage answers, within the deadline of ctx.
 func (s *site) ready(ctx context.Context) error { return s.db.Ping(ctx) }
