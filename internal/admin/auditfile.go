@@ -11,6 +11,7 @@ import (
 
 	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
+	"github.com/tegata/tegata/internal/oidc"
 )
 
 // auditFile is where audit events are written; nil if nowhere.
@@ -72,28 +73,35 @@ func closeFile(w io.Writer) {
 	}
 }
 
-// recorded adds to a command that changes something the event that it did.
+// recorded adds to a command that changes something of an issuer the event
+// that it did.
 func (p place) recorded(env Env, do func(config, *issuer) error) func(config, *issuer) error {
 	return func(c config, opened *issuer) error {
-		if c.Audit.File == "" || c.Audit.File == "-" { // standard output is the command's own
-			return do(c, opened)
-		}
-		// Who cannot write it down does not do it.
-		trail, err := c.Audit.open(env, slog.New(slog.NewTextHandler(env.Stderr, nil)))
-		if err != nil {
-			return err
-		}
-		defer trail.close()
-		if err := do(c, opened); err != nil {
-			return err
-		}
-		actor := "somebody"
-		if who, err := user.Current(); err == nil {
-			actor = who.Username
-		}
-		(&audit.Trail{Issuer: opened.url, Now: env.Now, Sinks: trail.sinks()}).Record(audit.Event{
-			Act: audit.Administered, Actor: actor, Reason: p.command.CommandPath(),
-		})
-		return nil
+		return p.record(env, c, opened.url, func() error { return do(c, opened) })
 	}
+}
+
+// record does what a command is for, and writes down that it was done. about
+// is empty for what concerns all issuers. Who cannot write it down does not
+// do it.
+func (p place) record(env Env, c config, about oidc.Issuer, do func() error) error {
+	if c.Audit.File == "" || c.Audit.File == "-" { // standard output is the command's own
+		return do()
+	}
+	trail, err := c.Audit.open(env, slog.New(slog.NewTextHandler(env.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer trail.close()
+	if err := do(); err != nil {
+		return err
+	}
+	actor := "somebody"
+	if who, err := user.Current(); err == nil {
+		actor = who.Username
+	}
+	(&audit.Trail{Issuer: about, Now: env.Now, Sinks: trail.sinks()}).Record(audit.Event{
+		Act: audit.Administered, Actor: actor, Reason: p.command.CommandPath(),
+	})
+	return nil
 }

@@ -207,7 +207,7 @@ that were granted go on, within what the client may do from now on.`,
 			if err != nil {
 				return err
 			}
-			return where.with(c.Context(), env, func(conf config, i *issuer) error {
+			return where.change(c.Context(), env, func(conf config, i *issuer) error {
 				client, err := i.ChangeClient(c.Context(), oidc.ClientID(args[0]), func(client *clientregistry.Client) error {
 					if client.Declared {
 						return declaredElsewhere("client", args[0], conf)

@@ -66,7 +66,7 @@ func (p place) bare(ctx context.Context, env Env, do func(config, *store.DB) err
 	c.existing = true
 	db, err := c.openStore(ctx, env)
 	if err == nil {
-		err = errors.Join(do(c, db), db.Close())
+		err = errors.Join(p.record(env, c, "", func() error { return do(c, db) }), db.Close())
 	}
 	return c.advise(err)
 }

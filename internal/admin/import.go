@@ -48,7 +48,7 @@ storage before, and start them again afterwards: they keep keys in memory.`,
 			}
 			export, err := readExport(from, keys, conf)
 			if err == nil {
-				err = conf.importInto(c.Context(), env, export, replace)
+				err = where.record(env, conf, "", func() error { return conf.importInto(c.Context(), env, export, replace) })
 			}
 			if err = errors.Join(err, closeFile()); err != nil {
 				return conf.advise(err)

@@ -128,7 +128,7 @@ issuer that the configuration file describes is added there.`,
 					ID: one.ID, URL: oidc.Issuer(url), Specification: string(settings),
 					SealedSecret: db.kek.Seal(seal.RandomKey().Bytes(), store.IssuerContext(one.ID)),
 				}
-				if err := db.AddIssuer(c.Context(), record, env.Now()); err != nil {
+				if err := where.record(env, db.config, record.URL, func() error { return db.AddIssuer(c.Context(), record, env.Now()) }); err != nil {
 					return fmt.Errorf("adding the issuer: %w", err)
 				}
 				fmt.Fprintf(env.Stdout, "%s is added: %s\n", one.ID, url)
@@ -204,13 +204,14 @@ func newIssuerDelete(env Env) *cobra.Command {
 						return exit.WithHint(fmt.Errorf("the issuer %q stands in the configuration", args[0]), "take it out there; its data stays until then")
 					}
 				}
-				if _, err := db.issuer(c.Context(), env, IssuerConfig{ID: args[0], atRunTime: true}); err != nil {
+				opened, err := db.issuer(c.Context(), env, IssuerConfig{ID: args[0], atRunTime: true})
+				if err != nil {
 					return err
 				}
 				if err := env.confirm(c.Context(), "Delete the issuer "+args[0]+" with its users, clients and keys?", sure); err != nil {
 					return err
 				}
-				if err := db.DeleteIssuer(c.Context(), args[0]); err != nil {
+				if err := where.record(env, db.config, opened.url, func() error { return db.DeleteIssuer(c.Context(), args[0]) }); err != nil {
 					return fmt.Errorf("deleting the issuer: %w", err)
 				}
 				fmt.Fprintf(env.Stdout, "%s is deleted\n", args[0])

@@ -94,7 +94,7 @@ func newKeyList(env Env) *cobra.Command {
 func newKeyRotate(env Env) *cobra.Command {
 	var alg string
 	var now bool
-	c := printing(env, &cobra.Command{
+	c := printingChange(env, &cobra.Command{
 		Use:   "rotate",
 		Short: "Replace the signing keys before their time",
 		Long: `Publish a successor for the signing key of each algorithm, or of one. It signs
@@ -154,7 +154,7 @@ func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func newKeyRevoke(env Env) *cobra.Command {
 	var yes bool
-	c := printing(env, &cobra.Command{
+	c := printingChange(env, &cobra.Command{
 		Use:   "revoke KEY-ID",
 		Short: "Take out a signing key that was stolen",
 		Long: `Take out a signing key that was stolen. It leaves the key set at once, its

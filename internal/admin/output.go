@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -46,13 +47,22 @@ func (o output) print(w io.Writer, v any, table func(io.Writer)) error {
 // printing completes a command that reads from the issuer and prints what it
 // found, as a table or as JSON.
 func printing(env Env, c *cobra.Command, read func(c *cobra.Command, i *issuer, args []string) (any, func(io.Writer), error)) *cobra.Command {
+	return showing(env, c, place.with, read)
+}
+
+// printingChange is printing, for a command that changes what it then shows.
+func printingChange(env Env, c *cobra.Command, read func(c *cobra.Command, i *issuer, args []string) (any, func(io.Writer), error)) *cobra.Command {
+	return showing(env, c, place.change, read)
+}
+
+func showing(env Env, c *cobra.Command, use func(place, context.Context, Env, func(config, *issuer) error) error, read func(c *cobra.Command, i *issuer, args []string) (any, func(io.Writer), error)) *cobra.Command {
 	var where place
 	var out output
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := out.check(); err != nil {
 			return err
 		}
-		return where.with(c.Context(), env, func(_ config, i *issuer) error {
+		return use(where, c.Context(), env, func(_ config, i *issuer) error {
 			found, table, err := read(c, i, args)
 			if err != nil {
 				return err

@@ -148,6 +148,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err := s.site.load(ctx, s.config, s.devIssuer(listener.Addr())); err != nil {
 		return err
 	}
+	defer func() { s.site.current.Load().end() }() // before the database is closed
 	if db.kek.Len() > 1 {
 		s.log.Info("there are older key-encryption keys: tegata key reseal makes them unnecessary", "in", s.config.keyPlace())
 	}
@@ -208,9 +209,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	web.RegisterOnShutdown(fresh.close) // after the listener is closed
 	if err := web.Shutdown(closing); err != nil {
 		s.log.Warn("some requests did not end in time", "error", err)
-		err = web.Close()
-		s.site.current.Load().end()
-		return err
+		return web.Close()
 	}
 	if err := s.site.close(closing); err != nil {
 		s.log.Warn("some clients were not told of a logout", "error", err)

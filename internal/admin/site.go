@@ -183,14 +183,12 @@ func (g *generation) end() {
 	g.tended.Wait()
 }
 
-// close ends the last generation, and waits until ctx ends for the clients
-// that are being told of a logout.
+// close waits until ctx ends for the clients that are being told of a logout.
 func (s *site) close(ctx context.Context) error {
 	var problems []error
 	for _, one := range s.current.Load().hosted {
 		problems = append(problems, one.Close(ctx))
 	}
-	s.current.Load().end()
 	return errors.Join(problems...)
 }
 

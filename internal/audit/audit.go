@@ -39,8 +39,6 @@ const (
 	Replayed Act = "token_replayed"
 	Revoked  Act = "token_revoked"
 
-	SessionEnd Act = "session_ended"
-
 	Administered Act = "administration" // Actor did what Reason says
 )
 
