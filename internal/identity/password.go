@@ -18,6 +18,9 @@ var (
 	// ErrPasswordExpired means that the password is right and must be changed
 	// before it is good for anything else.
 	ErrPasswordExpired = errors.New("the password must be changed")
+	// ErrNoPasswordChange means that passwords of the source are changed
+	// elsewhere.
+	ErrNoPasswordChange = errors.New("passwords of this source are not changed here")
 )
 
 // PasswordRefusedError means that a new password breaks the rules of the
@@ -29,6 +32,8 @@ func (e *PasswordRefusedError) Error() string { return "the new password was ref
 
 // PasswordChanger is a source in which people can change their own password.
 type PasswordChanger interface {
+	// ChangesPasswords reports whether the source is set up for it.
+	ChangesPasswords() bool
 	// ChangePassword sets another password for whom login and the old
 	// password are right, also if it has expired. It returns
 	// ErrWrongCredentials, ErrDisabled or ErrLocked as a login does, and a

@@ -16,12 +16,12 @@ import (
 	"github.com/tegata/tegata/internal/oidc"
 )
 
-const accountColumns = `subject, username, email, email_verified, name, password_hash, disabled, epoch, declared`
+const accountColumns = `subject, source, username, email, email_verified, name, password_hash, disabled, epoch, declared`
 
 func readAccount(row scanner) (local.Account, error) {
 	var a local.Account
 	var verified, disabled, declared int
-	err := row.Scan(&a.Subject, &a.Username, &a.Email, &verified, &a.Name, &a.PasswordHash, &disabled, &a.Epoch, &declared)
+	err := row.Scan(&a.Subject, &a.Source, &a.Username, &a.Email, &verified, &a.Name, &a.PasswordHash, &disabled, &a.Epoch, &declared)
 	if errors.Is(err, sql.ErrNoRows) {
 		return local.Account{}, identity.ErrNotFound
 	}
@@ -36,11 +36,15 @@ func (i *Issuer) AccountByLogin(ctx context.Context, login string) (local.Accoun
 		return local.Account{}, identity.ErrNotFound
 	}
 	column := "username_key"
-	if strings.Contains(key, "@") { // a user name has none
+	if strings.Contains(key, "@") { // a local user name has none
 		column = "email_key"
 	}
 	account, err := readAccount(i.db.row(ctx, `SELECT `+accountColumns+` FROM users
 		WHERE issuer = $1 AND `+column+` = $2`, i.id, key))
+	if errors.Is(err, identity.ErrNotFound) && column == "email_key" {
+		account, err = readAccount(i.db.row(ctx, `SELECT `+accountColumns+` FROM users
+			WHERE issuer = $1 AND username_key = $2`, i.id, key))
+	}
 	if err != nil {
 		return local.Account{}, err
 	}
@@ -113,11 +117,12 @@ func (i *Issuer) AddAccount(ctx context.Context, account local.Account, now time
 }
 
 func (i *Issuer) addAccount(tx *tx, a local.Account, now time.Time) error {
-	err := tx.exec(`INSERT INTO users (issuer, subject, username, username_key, email, email_key, email_verified,
-		name, password_hash, disabled, epoch, declared, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12)`,
+	err := tx.exec(`INSERT INTO users (issuer, subject, source, username, username_key, email, email_key, email_verified,
+		name, disabled, epoch, declared, created_at, password_hash, password_changed_at, password_expires_at, must_change,
+		former_passwords, failures, locked_until, source_groups, attributes, confirmed_at, sealed_upstream, asking_until)
+		VALUES ($1, $2, '`+local.SourceName+`', $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $11, 0, 0, '', 0, 0, '', '', 0, '', 0)`,
 		i.id, string(a.Subject), a.Username, strings.ToLower(a.Username), a.Email, strings.ToLower(a.Email),
-		oneIf(a.EmailVerified), a.Name, a.PasswordHash, oneIf(a.Disabled), oneIf(a.Declared), millis(now))
+		oneIf(a.EmailVerified), a.Name, oneIf(a.Disabled), oneIf(a.Declared), millis(now), a.PasswordHash)
 	if conflict(err) {
 		return fmt.Errorf("a user with the name %q or the e-mail address %q %w", a.Username, a.Email, ErrExists)
 	}

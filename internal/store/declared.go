@@ -84,7 +84,7 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 	keep := map[oidc.Subject]bool{}
 	for n := range users {
 		user := &users[n]
-		user.Declared = true
+		user.Declared, user.Source = true, local.SourceName
 		if user.Subject == "" {
 			user.Subject = subjectOf(before, user.Username)
 		}

@@ -20,7 +20,7 @@ import (
 // tables are all that there are, each behind those that its rows need.
 func tables() []string {
 	return []string{
-		"issuers", "signing_keys", "clients", "users", "user_groups", "group_members", "sessions", "grants",
+		"issuers", "signing_keys", "clients", "users", "second_factors", "user_groups", "group_members", "sessions", "grants",
 		"device_requests", "spent_identifiers",
 	}
 }

@@ -293,7 +293,7 @@ func TestPasswordsAreChanged(t *testing.T) {
 	if _, err := logIn(t, source, "fresh", "a new password"); err != nil {
 		t.Errorf("with the new password: %v", err)
 	}
-	if err := open(t, config(t, server)).ChangePassword(t.Context(), "bob", secret.New("bob-password"), secret.New("a new password")); !errors.Is(err, ldap.ErrNoPasswordChange) {
+	if err := open(t, config(t, server)).ChangePassword(t.Context(), "bob", secret.New("bob-password"), secret.New("a new password")); !errors.Is(err, identity.ErrNoPasswordChange) {
 		t.Errorf("where it is not configured: got %v", err)
 	}
 }

@@ -17,15 +17,14 @@ import (
 	"github.com/tegata/tegata/internal/secret"
 )
 
-// ErrNoPasswordChange means that passwords of this source are changed
-// elsewhere.
-var ErrNoPasswordChange = errors.New("passwords of this source are not changed here")
+// ChangesPasswords implements [identity.PasswordChanger].
+func (s *Source) ChangesPasswords() bool { return s.config.Passwords != "" }
 
 // ChangePassword implements [identity.PasswordChanger].
 func (s *Source) ChangePassword(ctx context.Context, login string, old, replacement secret.String) error {
 	switch {
 	case s.config.Passwords == "":
-		return ErrNoPasswordChange
+		return identity.ErrNoPasswordChange
 	case login == "" || old.IsZero():
 		return identity.ErrWrongCredentials
 	case replacement.IsZero():

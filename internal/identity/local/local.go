@@ -40,7 +40,7 @@ type Accounts interface {
 }
 
 // SourceName is the name of this source, which clients may be limited to.
-const SourceName = "local"
+const SourceName = identity.Local
 
 // Source authenticates local users. It implements [identity.Source].
 type Source struct {
@@ -52,6 +52,9 @@ type Source struct {
 // work of one password check too, so that the time tells nothing.
 func (s *Source) Authenticate(ctx context.Context, login string, password secret.String) (identity.User, error) {
 	account, err := s.Accounts.AccountByLogin(ctx, strings.TrimSpace(login))
+	if err == nil && account.Source != SourceName { // of another source, which knows the password
+		account, err = Account{}, identity.ErrNotFound
+	}
 	unknown := errors.Is(err, identity.ErrNotFound)
 	if err != nil && !unknown {
 		return identity.User{}, fmt.Errorf("finding the user: %w", err)
@@ -79,13 +82,7 @@ func (s *Source) Authenticate(ctx context.Context, login string, password secret
 			return identity.User{}, fmt.Errorf("keeping the new password hash: %w", err)
 		}
 	}
-	return account.asUser(), nil
-}
-
-// asUser is what the source says of the account.
-func (a Account) asUser() identity.User {
-	a.Source = SourceName
-	return a.User
+	return account.User, nil
 }
 
 // Lookup implements [identity.Source].
@@ -94,7 +91,10 @@ func (s *Source) Lookup(ctx context.Context, subject oidc.Subject) (identity.Use
 	if err != nil {
 		return identity.User{}, err
 	}
-	return account.asUser(), nil
+	if account.Source != SourceName {
+		return identity.User{}, identity.ErrNotFound
+	}
+	return account.User, nil
 }
 
 // NewSubject makes the subject of a new user: readable, because it stands in

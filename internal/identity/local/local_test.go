@@ -390,7 +390,7 @@ func TestSourceAuthenticates(t *testing.T) {
 		{"no password set, none given", "alice", "", "", false, identity.ErrWrongCredentials},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Username: "alice", Disabled: test.disabled}, PasswordHash: test.hash}}
+			storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Source: local.SourceName, Username: "alice", Disabled: test.disabled}, PasswordHash: test.hash}}
 			source := &local.Source{Accounts: storage, Hasher: hasher}
 			user, err := source.Authenticate(t.Context(), test.login, secret.New(test.password))
 			if !errors.Is(err, test.want) || (err == nil) != (user.Subject == "alice-1") {
@@ -408,7 +408,7 @@ func TestWeakHashIsUpgradedAtLogin(t *testing.T) {
 	strong := newHasher(t, local.Cost{Memory: 64, Time: 2, Threads: 1})
 	for name, old := range map[string]string{"bcrypt": string(bcrypted), "another cost": hash(t, newHasher(t, cheap), "correct horse")} {
 		for _, declared := range []bool{false, true} {
-			storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Username: "alice"}, PasswordHash: old, Declared: declared}}
+			storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Source: local.SourceName, Username: "alice"}, PasswordHash: old, Declared: declared}}
 			source := &local.Source{Accounts: storage, Hasher: strong}
 			if _, err := source.Authenticate(t.Context(), "alice", secret.New("wrong")); !errors.Is(err, identity.ErrWrongCredentials) || storage.upgrades != 0 {
 				t.Errorf("%s: a wrong password: got %v, %d upgrades", name, err, storage.upgrades)
@@ -434,7 +434,7 @@ func TestWeakHashIsUpgradedAtLogin(t *testing.T) {
 // a clock would be a guess.
 func TestUnknownUserCostsAsMuchAsAKnownOne(t *testing.T) {
 	hasher := newHasher(t, local.Cost{Memory: 4096, Time: 1, Threads: 1})
-	storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Username: "alice"}, PasswordHash: hash(t, hasher, "correct horse")}}
+	storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Source: local.SourceName, Username: "alice"}, PasswordHash: hash(t, hasher, "correct horse")}}
 	source := &local.Source{Accounts: storage, Hasher: hasher}
 	cost := func(login string) uint64 {
 		var before, after runtime.MemStats
@@ -455,7 +455,7 @@ func TestUnknownUserCostsAsMuchAsAKnownOne(t *testing.T) {
 
 func TestSourceLooksUp(t *testing.T) {
 	broken := errors.New("broken")
-	storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Username: "alice", Disabled: true}}}
+	storage := &accounts{account: local.Account{User: identity.User{Subject: "alice-1", Source: local.SourceName, Username: "alice", Disabled: true}}}
 	source := &local.Source{Accounts: storage}
 	if user, err := source.Lookup(t.Context(), "alice-1"); err != nil || !user.Disabled {
 		t.Errorf("got %+v, %v; want alice, disabled", user, err)

@@ -33,24 +33,57 @@ CREATE TABLE clients (
     PRIMARY KEY (issuer, id)
 );
 
+-- Everybody who can log in or did, from whatever source. API servers know
+-- people by these names, so no two have the same.
 CREATE TABLE users (
     issuer         TEXT    NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
     subject        TEXT    NOT NULL,
+    source         TEXT    NOT NULL, -- local, or its name in the configuration
     username       TEXT    NOT NULL,
     username_key   TEXT    NOT NULL, -- in lower case
     email          TEXT    NOT NULL,
     email_key      TEXT    NOT NULL, -- in lower case
     email_verified INTEGER NOT NULL,
     name           TEXT    NOT NULL,
-    password_hash  TEXT    NOT NULL, -- argon2id or bcrypt; empty: no password
     disabled       INTEGER NOT NULL,
     epoch          INTEGER NOT NULL, -- counts how often all logins of the user were ended
     declared       INTEGER NOT NULL,
     created_at     BIGINT  NOT NULL,
+
+    -- Local accounts.
+    password_hash       TEXT    NOT NULL, -- argon2id or bcrypt; empty: no password
+    password_changed_at BIGINT  NOT NULL,
+    password_expires_at BIGINT  NOT NULL, -- of a temporary one; 0: never
+    must_change         INTEGER NOT NULL, -- the password, before it is good for anything else
+    former_passwords    TEXT    NOT NULL, -- hashes, the newest first, separated by spaces
+    failures            INTEGER NOT NULL, -- wrong passwords since the last right one
+    locked_until        BIGINT  NOT NULL,
+
+    -- What another source said last.
+    source_groups   TEXT   NOT NULL, -- JSON
+    attributes      TEXT   NOT NULL, -- JSON
+    confirmed_at    BIGINT NOT NULL, -- when it said so; 0: it says so no more
+    sealed_upstream TEXT   NOT NULL, -- with what it can be asked again
+    asking_until    BIGINT NOT NULL, -- somebody is asking
     PRIMARY KEY (issuer, subject)
 );
 CREATE UNIQUE INDEX users_by_username ON users (issuer, username_key);
 CREATE UNIQUE INDEX users_by_email ON users (issuer, email_key) WHERE email_key <> '';
+
+CREATE TABLE second_factors (
+    issuer        TEXT   NOT NULL,
+    id            TEXT   NOT NULL,
+    subject       TEXT   NOT NULL,
+    kind          TEXT   NOT NULL, -- totp, passkey, recovery
+    name          TEXT   NOT NULL, -- as its owner calls it
+    sealed_secret TEXT   NOT NULL, -- what it takes to check it, JSON, sealed
+    counter       BIGINT NOT NULL, -- of its last use, so that none is good twice
+    created_at    BIGINT NOT NULL,
+    used_at       BIGINT NOT NULL, -- 0: never
+    PRIMARY KEY (issuer, id),
+    FOREIGN KEY (issuer, subject) REFERENCES users (issuer, subject) ON DELETE CASCADE
+);
+CREATE INDEX second_factors_by_subject ON second_factors (issuer, subject);
 
 CREATE TABLE user_groups (
     issuer     TEXT    NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
@@ -155,6 +188,7 @@ DROP TABLE grants;
 DROP TABLE sessions;
 DROP TABLE group_members;
 DROP TABLE user_groups;
+DROP TABLE second_factors;
 DROP TABLE users;
 DROP TABLE clients;
 DROP TABLE signing_keys;

@@ -64,6 +64,9 @@ func Run(t *testing.T, open Opener) {
 		{"grants of users stand on their epoch", grantsOfUsersStandOnTheirEpoch},
 		{"identifiers are spent once", identifiersAreSpentOnce},
 		{"clients change as one", clientsChangeAsOne},
+		{"users of other sources are remembered", usersOfOtherSourcesAreRemembered},
+		{"names are one person's", namesAreOnePersons},
+		{"one asks at a time", oneAsksAtATime},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +117,7 @@ var Noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
 func Account(name string) local.Account {
 	return local.Account{User: identity.User{
 		Subject: oidc.Subject(name + "-subject"), Username: name, Email: name + "@example.com", EmailVerified: true, Groups: []string{},
+		Source: local.SourceName,
 	}, PasswordHash: "hash of " + name}
 }
 

@@ -113,7 +113,7 @@ func exportSeesOneMoment(t *testing.T, open Opener) {
 	}()
 	for range 10 {
 		stream := string(Export(t, db))
-		users, members := strings.Count(stream, `-subject","user`), strings.Count(stream, `-subject","group`)
+		users, members := strings.Count(stream, `-subject","local","user`), strings.Count(stream, `-subject","group`)
 		if users != members {
 			t.Errorf("%d users and %d members", users, members)
 		}
@@ -147,12 +147,12 @@ func importIsWholeOrNotAtAll(t *testing.T, open Opener) {
 	stream := string(Export(t, from))
 	for name, bad := range map[string]string{
 		"a member who is no user":      strings.Replace(stream, `["two","user7-subject","管理者"]`, `["two","nobody","管理者"]`, 1),
-		"a user twice":                 strings.Replace(stream, `"user7-subject","user7","user7"`, `"user8-subject","user7","user7"`, 1),
+		"a user twice":                 strings.Replace(stream, `"user7-subject","local","user7","user7"`, `"user8-subject","local","user7","user7"`, 1),
 		"a text for a number":          strings.Replace(stream, `"user7@example.com",1,`, `"user7@example.com","1",`, 1),
 		"a number for a text":          strings.Replace(stream, `["two","user7-subject",`, `["two",7,`, 1),
 		"a column that is not there":   strings.Replace(stream, `"columns":["id","url",`, `"columns":["id","address",`, 1),
 		"a column fewer":               strings.Replace(stream, `"columns":["issuer","subject","group_name"]}`, `"columns":["issuer","subject"]}`, 1),
-		"a text that cannot be kept":   strings.Replace(stream, `"user7-subject","user7"`, `"user7-subject","user\u00007"`, 1),
+		"a text that cannot be kept":   strings.Replace(stream, `"user7-subject","local","user7"`, `"user7-subject","local","user\u00007"`, 1),
 		"nothing where something must": strings.Replace(stream, `["two","user7-subject","管理者"]`, `["two",null,"管理者"]`, 1),
 	} {
 		if bad == stream {
