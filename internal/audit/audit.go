@@ -31,6 +31,8 @@ const (
 	LoginRefused Act = "login_refused" // Reason says why
 	LoggedOut    Act = "logout"
 
+	PasswordChanged Act = "password_changed" // by the person
+
 	Granted  Act = "grant"         // a client was given a code, or tokens without one
 	Denied   Act = "grant_denied"  // the end user, or a rule, said no
 	GrantEnd Act = "grant_ended"   // none of its tokens is renewed any more

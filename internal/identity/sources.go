@@ -60,9 +60,8 @@ type Member struct {
 // Redirecting is a source whose users prove who they are at another place, to
 // which the browser is sent.
 type Redirecting interface {
-	// Begin returns where the browser goes. The state comes back with the
-	// answer; attempt is what Finish needs, and nobody else may know it.
-	Begin(ctx context.Context, redirectURI, state, loginHint string) (address string, attempt secret.String, err error)
+	// Begin returns where the browser goes.
+	Begin(ctx context.Context, d Departure) (address string, err error)
 	// Finish reads the answer. kept is with what the source can be asked
 	// again; it may be empty. It returns a *DeniedError if the person, or a
 	// rule, said no.
@@ -70,6 +69,18 @@ type Redirecting interface {
 	// Refresh asks again. ErrNotFound means that the source does not vouch
 	// for the subject any more; any other error, that it could not be asked.
 	Refresh(ctx context.Context, subject oidc.Subject, kept secret.String) (user User, fresh secret.String, err error)
+}
+
+// Departure is how a browser is sent to a source.
+type Departure struct {
+	RedirectURI string // where the answer goes
+	State       string // comes back with the answer
+	// Attempt is new for each departure, and known to nobody else: nonce and
+	// PKCE verifier are derived from it. It has at least 128 bits of chance.
+	Attempt   secret.String
+	LoginHint string // may be empty
+	UILocales string // may be empty
+	Fresh     bool   // the credential must be given again
 }
 
 // Asked is one question to a source.
@@ -137,9 +148,11 @@ func (m Member) ChangesPasswords() bool {
 	return ok && changer.ChangesPasswords()
 }
 
-// pick finds whose login this is: by the domain of an e-mail address, by what
-// the person chose, or the first that takes passwords.
-func (s *Sources) pick(chosen, login string) (Member, error) {
+// WhoseLogin finds the member that a login belongs to: by the domain of an
+// e-mail address, by what the person chose, or the first that takes
+// passwords. It returns an *ElsewhereError, with the member, or
+// ErrWrongCredentials for a choice that there is not.
+func (s *Sources) WhoseLogin(chosen, login string) (Member, error) {
 	if _, domain, ok := strings.Cut(login, "@"); ok {
 		for _, m := range s.Members {
 			if !slices.ContainsFunc(m.EmailDomains, func(d string) bool { return strings.EqualFold(d, strings.TrimSpace(domain)) }) {
@@ -174,7 +187,7 @@ func (s *Sources) Authenticate(ctx context.Context, login string, password secre
 // they had no choice. Besides the errors of a source it returns an
 // *ElsewhereError, a *NameTakenError or an *UnavailableError.
 func (s *Sources) AuthenticateAt(ctx context.Context, chosen, login string, password secret.String) (User, error) {
-	m, err := s.pick(chosen, login)
+	m, err := s.WhoseLogin(chosen, login)
 	if err != nil {
 		return User{}, err
 	}
@@ -404,16 +417,16 @@ func (s *Sources) refresh(ctx context.Context, m Member, subject oidc.Subject) (
 }
 
 // Begin sends a browser to a source that redirects.
-func (s *Sources) Begin(ctx context.Context, name, redirectURI, state, loginHint string) (address string, attempt secret.String, err error) {
+func (s *Sources) Begin(ctx context.Context, name string, d Departure) (address string, err error) {
 	m, ok := s.Of(name)
 	if !ok || m.Redirect == nil {
-		return "", secret.String{}, ErrNotFound
+		return "", ErrNotFound
 	}
-	address, attempt, err = m.Redirect.Begin(ctx, redirectURI, state, loginHint)
+	address, err = m.Redirect.Begin(ctx, d)
 	if err != nil {
-		return "", secret.String{}, &UnavailableError{name, err}
+		return "", &UnavailableError{name, err}
 	}
-	return address, attempt, nil
+	return address, nil
 }
 
 // Finish reads the answer of a source that redirected. It returns a
@@ -436,7 +449,7 @@ func (s *Sources) Finish(ctx context.Context, name, redirectURI string, attempt 
 // returns ErrNoPasswordChange where that is not possible, and otherwise what
 // [PasswordChanger] returns.
 func (s *Sources) ChangePassword(ctx context.Context, chosen, login string, old, replacement secret.String) error {
-	m, err := s.pick(chosen, login)
+	m, err := s.WhoseLogin(chosen, login)
 	if err != nil {
 		return err
 	}

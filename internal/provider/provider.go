@@ -209,6 +209,10 @@ func New(c Config) (*Provider, error) {
 	backChannel := &logout.BackChannel{
 		Issuer: c.Issuer, Clients: c.Storage, Signer: c.Keys, SigningAlg: c.SigningAlg, HTTP: c.BackChannel, Now: c.Now, Log: c.Log,
 	}
+	sources, ok := c.Source.(*identity.Sources)
+	if !ok {
+		sources = identity.Only(c.Source)
+	}
 	authenticator := newAuthenticator(c)
 	e := endpoints{
 		metadata: discovery.New(metadata, discovery.MetadataLifetime),
@@ -219,7 +223,8 @@ func New(c Config) (*Provider, error) {
 			Clients:       c.Storage,
 			Authenticator: authenticator,
 			Verifier:      c.Keys,
-			Source:        c.Source,
+			Sources:       sources,
+			Callback:      string(c.Issuer) + pathCallback,
 			Sessions:      sessions,
 			Grants:        c.Storage,
 			Pages:         pages,

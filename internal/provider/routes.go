@@ -49,13 +49,15 @@ const (
 	pathDeviceBegin = "/device_authorization"
 	pathDevice      = "/device"
 
-	pathKeys    = "/keys"
-	pathLogin   = "/login"
-	pathConsent = "/consent"
-	pathLogOut  = "/logout"
-	pathConfirm = "/logout/confirm"
-	pathHealth  = "/healthz" // the server's own, not below the issuer's
-	pathReady   = "/readyz"
+	pathKeys     = "/keys"
+	pathLogin    = "/login"
+	pathChange   = "/login/password"
+	pathCallback = "/callback"
+	pathConsent  = "/consent"
+	pathLogOut   = "/logout"
+	pathConfirm  = "/logout/confirm"
+	pathHealth   = "/healthz" // the server's own, not below the issuer's
+	pathReady    = "/readyz"
 )
 
 // routes is the whole map. base is the path of the issuer, "" or "/dex".
@@ -75,6 +77,8 @@ func (e endpoints) routes(base string) http.Handler {
 	mux.HandleFunc("GET "+base+pathAuthorize, e.authorize.Start)
 	mux.HandleFunc("POST "+base+pathAuthorize, e.authorize.Start) // OpenID Connect Core 1.0, section 3.1.2.1
 	mux.Handle("POST "+base+pathLogin, own.Handler(http.HandlerFunc(e.authorize.Login)))
+	mux.Handle("POST "+base+pathChange, own.Handler(http.HandlerFunc(e.authorize.ChangePassword)))
+	mux.HandleFunc("GET "+base+pathCallback, e.authorize.Return)
 	mux.Handle("POST "+base+pathConsent, own.Handler(http.HandlerFunc(e.authorize.Consent)))
 	mux.HandleFunc("GET "+base+pathLogOut, e.logout.Start)
 	mux.HandleFunc("POST "+base+pathLogOut, e.logout.Start) // RP-Initiated Logout 1.0, section 2
@@ -87,7 +91,7 @@ func (e endpoints) routes(base string) http.Handler {
 	}
 	mux.HandleFunc("GET "+e.pages.AssetsPath(), e.pages.Asset)
 	mux.HandleFunc("GET /", e.notFound)
-	for _, path := range []string{pathLogin, pathConsent, pathConfirm, pathPush, pathToken, pathIntrospect, pathRevoke, pathDeviceBegin} {
+	for _, path := range []string{pathLogin, pathChange, pathConsent, pathConfirm, pathPush, pathToken, pathIntrospect, pathRevoke, pathDeviceBegin} {
 		mux.HandleFunc("GET "+base+path, e.postOnly)
 	}
 

@@ -16,6 +16,8 @@
 //   - pushed.go: requests that were pushed
 //   - pkce.go: the code challenge
 //   - login.go: the login page, its form and the session
+//   - elsewhere.go: logins at a source to which the browser is sent
+//   - password.go: a password that must be changed first
 //   - consent.go: the page that asks whether to go on
 //   - respond.go: how the answer travels
 //   - door.go: the login, for pages of other endpoints
@@ -63,12 +65,13 @@ type Handler struct {
 	// Authenticator is for clients that push their request.
 	Authenticator *clientregistry.Authenticator
 	Verifier      Verifier
-	Source        identity.Source
+	Sources       *identity.Sources
 	Sessions      *session.Sessions
 	Grants        Grants
 	Pages         *page.Renderer
 	Seal          seal.Key // for requests that are pending in a page
 	PushedSeal    seal.Key // for those that were pushed
+	Callback      string   // where sources to which a browser was sent answer
 	Cookie        string   // the name of the cookie that binds a page to its browser
 	PageLifetime  time.Duration
 	CodeLifetime  time.Duration
@@ -124,7 +127,7 @@ func (h *Handler) current(ctx context.Context, r *http.Request) (session.Session
 	if err != nil {
 		return session.Session{}, identity.User{}, err
 	}
-	user, err := h.Source.Lookup(ctx, found.Subject)
+	user, err := h.Sources.Lookup(ctx, found.Subject)
 	if errors.Is(err, identity.ErrNotFound) || (err == nil && user.Disabled) {
 		return session.Session{}, identity.User{}, session.ErrNotFound
 	}

@@ -22,25 +22,54 @@ import (
 	"github.com/tegata/tegata/internal/secret"
 )
 
-// show writes the login page with the pending request sealed into it.
+// show begins the login: with the login page, or, if there is one source and
+// it redirects, with that. The pending request is sealed into either.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, req request, client clientregistry.Client, login string, problem page.Problem) {
-	req.Session = "" // it stands on none
+	req.Session, req.Login, req.Source = "", login, "" // it stands on none
+	members := h.Sources.Members
+	if len(members) == 1 && members[0].Redirect != nil && req.Client != "" && !req.prompt.Has("select_account") &&
+		problem == page.NoProblem && r.Method == http.MethodGet {
+		req.Unseen = true
+		h.depart(w, r, req, client, members[0].Name)
+		return
+	}
+	h.showAgain(w, r, status, req, client, problem, "")
+}
+
+// showAgain writes the login page, with what was typed and chosen before.
+func (h *Handler) showAgain(w http.ResponseWriter, r *http.Request, status int, req request, client clientregistry.Client, problem page.Problem, detail string) {
+	login, source := req.Login, req.Source
+	req.Login, req.Source, req.Unseen = "", "", false
 	sealed, err := h.sealed(w, r, req)
 	if err != nil {
 		h.fail(w, r, req, err)
 		return
 	}
-	name := ""
+	v := page.LogIn{Request: sealed, Login: login, Problem: problem, Detail: detail, RedirectURI: req.RedirectURI}
 	if req.Client != "" {
-		name = client.DisplayName()
+		v.Client = client.DisplayName()
 	}
-	h.Pages.LogIn(w, r, status, page.LogIn{
-		Client:      name,
-		Request:     sealed,
-		Login:       login,
-		Problem:     problem,
-		RedirectURI: req.RedirectURI,
-	})
+	for _, m := range h.Sources.Members {
+		if req.Client != "" && !client.AllowsSource(m.Name) {
+			continue
+		}
+		choice := page.Choice{Name: m.Name, Title: h.title(m, r), Chosen: m.Name == source}
+		if m.Passwords != nil {
+			v.Sources = append(v.Sources, choice)
+		} else {
+			v.Elsewhere = append(v.Elsewhere, choice)
+		}
+	}
+	h.Pages.LogIn(w, r, status, v)
+}
+
+// title is what people know a source by; local accounts have words of their
+// own on the page.
+func (h *Handler) title(m identity.Member, _ *http.Request) string {
+	if m.Name == identity.Local {
+		return m.Title
+	}
+	return m.Words()
 }
 
 // sealed is the pending request as a page carries it.
@@ -68,14 +97,15 @@ func (h *Handler) bind(w http.ResponseWriter, r *http.Request) string {
 	return value
 }
 
-// pending opens the request of a page. It reports false for a page that is
-// too old, was made for another browser, or was not made here.
-func (h *Handler) pending(r *http.Request) (request, bool) {
+// open reads the pending request that a page, or an answer from elsewhere,
+// brings along. It reports false for what is too old, was made for another
+// browser, or was not made here.
+func (h *Handler) open(r *http.Request, sealed string) (request, bool) {
 	cookie, err := r.Cookie(h.Cookie)
 	if err != nil {
 		return request{}, false
 	}
-	plain, err := h.Seal.Open(r.PostForm.Get("request"), cookie.Value)
+	plain, err := h.Seal.Open(sealed, cookie.Value)
 	if err != nil {
 		return request{}, false
 	}
@@ -96,7 +126,7 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) (req request, c
 		h.fail(w, r, req, &refusal{problem: page.BadRequest, detail: "the form cannot be decoded", cause: err})
 		return req, client, false
 	}
-	if req, ok = h.pending(r); !ok {
+	if req, ok = h.open(r, r.PostForm.Get("request")); !ok {
 		h.fail(w, r, req, &refusal{problem: page.PageExpired, cause: errors.New("a page that is too old or of another browser")})
 		return req, client, false
 	}
@@ -112,42 +142,97 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) (req request, c
 
 // Login serves the form of the login page.
 func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
 	req, client, ok := h.resume(w, r)
 	if !ok {
 		return
 	}
-	login, password := r.PostForm.Get("login"), secret.New(r.PostForm.Get("password"))
-	// What was typed as the user name is not logged: people type passwords
-	// there.
-	again := func(status int, problem page.Problem) {
-		h.Log.LogAttrs(ctx, slog.LevelWarn, "login refused", slog.String("problem", string(problem)),
-			slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr))
-		h.Audit.Record(audit.Event{Act: audit.LoginRefused, Client: req.Client, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem)})
-		h.show(w, r, status, req, client, login, problem)
+	req.Source, req.Login = r.PostForm.Get("source"), r.PostForm.Get("login")
+	if elsewhere := r.PostForm.Get("elsewhere"); elsewhere != "" {
+		h.depart(w, r, req, client, elsewhere)
+		return
 	}
-	user, err := h.Authenticate(ctx, login, password, r.RemoteAddr)
-	switch {
-	case errors.Is(err, identity.ErrTooManyAttempts):
-		w.Header().Set("Retry-After", "30")
-		again(http.StatusTooManyRequests, page.TooManyAttempts)
+	user, err := h.AuthenticateAt(r.Context(), req.Source, req.Login, secret.New(r.PostForm.Get("password")), r.RemoteAddr)
+	if elsewhere, ok := errors.AsType[*identity.ElsewhereError](err); ok {
+		h.depart(w, r, req, client, elsewhere.Source)
 		return
-	case errors.Is(err, identity.ErrWrongCredentials):
-		again(http.StatusForbidden, page.WrongCredentials)
+	}
+	h.proven(w, r, req, client, user, session.Methods{session.Password}, err)
+}
+
+// proven goes on after the first proof of who it is, or says why there is
+// none.
+func (h *Handler) proven(w http.ResponseWriter, r *http.Request, req request, client clientregistry.Client, user identity.User, how session.Methods, err error) {
+	if err == nil {
+		h.proceed(w, r, req, client, user, how)
 		return
-	case errors.Is(err, identity.ErrDisabled):
-		again(http.StatusForbidden, page.UserDisabled)
-		return
-	case errors.Is(err, identity.ErrLocked):
-		again(http.StatusForbidden, page.UserLocked)
-		return
-	case errors.Is(err, identity.ErrPasswordExpired):
-		again(http.StatusForbidden, page.PasswordExpired)
-		return
-	case err != nil:
+	}
+	problem, status := problemOf(err)
+	if problem == page.NoProblem {
 		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: fmt.Errorf("authenticating: %w", err)})
 		return
 	}
+	// What was typed as the user name is not logged: people type passwords
+	// there.
+	h.Log.LogAttrs(r.Context(), slog.LevelWarn, "login refused", slog.String("problem", string(problem)),
+		slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr), slog.Any("error", err))
+	h.Audit.Record(audit.Event{
+		Act: audit.LoginRefused, Client: req.Client, Source: req.Source, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem),
+	})
+	if problem == page.PasswordExpired && h.changesPasswords(req) {
+		h.showPasswordChange(w, r, http.StatusForbidden, req, client, page.PasswordExpired, "")
+		return
+	}
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "30")
+	}
+	h.showAgain(w, r, status, req, client, problem, detailOf(err))
+}
+
+// problemOf is what a person is told of an error of a source, and
+// page.NoProblem for what is none of their business.
+func problemOf(err error) (page.Problem, int) {
+	for _, known := range []struct {
+		err     error
+		problem page.Problem
+		status  int
+	}{
+		{identity.ErrTooManyAttempts, page.TooManyAttempts, http.StatusTooManyRequests},
+		{identity.ErrWrongCredentials, page.WrongCredentials, http.StatusForbidden},
+		{identity.ErrDisabled, page.UserDisabled, http.StatusForbidden},
+		{identity.ErrLocked, page.UserLocked, http.StatusForbidden},
+		{identity.ErrPasswordExpired, page.PasswordExpired, http.StatusForbidden},
+		{session.ErrOvertaken, page.WrongCredentials, http.StatusForbidden},
+	} {
+		if errors.Is(err, known.err) {
+			return known.problem, known.status
+		}
+	}
+	if _, ok := errors.AsType[*identity.NameTakenError](err); ok {
+		return page.NameTaken, http.StatusForbidden
+	}
+	if _, ok := errors.AsType[*identity.DeniedError](err); ok {
+		return page.SourceDenied, http.StatusForbidden
+	}
+	if _, ok := errors.AsType[*identity.UnavailableError](err); ok {
+		return page.SourceUnavailable, http.StatusServiceUnavailable
+	}
+	return page.NoProblem, 0
+}
+
+// detailOf is what the person is told besides.
+func detailOf(err error) string {
+	if denied, ok := errors.AsType[*identity.DeniedError](err); ok {
+		return denied.Reason
+	}
+	if taken, ok := errors.AsType[*identity.NameTakenError](err); ok {
+		return taken.Error()
+	}
+	return ""
+}
+
+// proceed goes on with a person whose proof was accepted: to the session, and
+// to what they were asked for.
+func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req request, client clientregistry.Client, user identity.User, how session.Methods) {
 	if !req.about(user.Subject) {
 		h.fail(w, r, req, &oidc.Error{Code: oidc.LoginRequired, Description: "another end user logged in than the request names"})
 		return
@@ -160,9 +245,14 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, req, &oidc.Error{Code: oidc.AccessDenied, Description: why})
 		return
 	}
-	begun, err := h.Sessions.Begin(ctx, w, r, user, session.Methods{session.Password})
+	h.enter(w, r, req, client, user, how)
+}
+
+// enter begins the session of a person who has proven all that it takes.
+func (h *Handler) enter(w http.ResponseWriter, r *http.Request, req request, client clientregistry.Client, user identity.User, how session.Methods) {
+	begun, err := h.Sessions.Begin(r.Context(), w, r, user, how)
 	if errors.Is(err, session.ErrOvertaken) {
-		again(http.StatusForbidden, page.WrongCredentials)
+		h.proven(w, r, req, client, user, how, err)
 		return
 	}
 	if err != nil {
@@ -175,25 +265,40 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case req.Client == "": // the issuer's own page
 		h.leave(w, r, string(h.Issuer)+req.Next)
-	case h.asks(req, client, true):
+	case h.asks(req, client, !req.Unseen):
 		h.showConsent(w, r, req, client, begun, user)
 	default:
 		h.finish(w, r, req, client, begun, user)
 	}
 }
 
-// Authenticate asks the source, as often as the throttle allows: on the login
-// page, and for a client that may send passwords itself. remote is host:port.
-// It returns identity.ErrTooManyAttempts besides the source's errors.
-func (h *Handler) Authenticate(ctx context.Context, login string, password secret.String, remote string) (user identity.User, err error) {
+// Authenticate asks the source, as often as the throttle allows: for a client
+// that may send passwords itself. remote is host:port. It returns
+// identity.ErrTooManyAttempts besides the errors of the sources.
+func (h *Handler) Authenticate(ctx context.Context, login string, password secret.String, remote string) (identity.User, error) {
+	return h.AuthenticateAt(ctx, "", login, password, remote)
+}
+
+// AuthenticateAt is Authenticate at the source that a person chose; empty: they
+// had no choice.
+func (h *Handler) AuthenticateAt(ctx context.Context, source, login string, password secret.String, remote string) (user identity.User, err error) {
+	err = h.throttled(ctx, login, remote, func() (err error) {
+		user, err = h.Sources.AuthenticateAt(ctx, source, login, password)
+		return err
+	})
+	return user, err
+}
+
+// throttled tries a password, if there were not too many failures before.
+func (h *Handler) throttled(ctx context.Context, login, remote string, try func() error) (err error) {
 	attempt, ok := h.Throttle.Begin(ctx, login, remote)
 	if !ok {
-		return identity.User{}, identity.ErrTooManyAttempts
+		return identity.ErrTooManyAttempts
 	}
 	defer func() {
 		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled) || errors.Is(err, identity.ErrLocked))
 	}()
-	return h.Source.Authenticate(ctx, login, password)
+	return try()
 }
 
 // Home serves the issuer's own address: who is logged in, or the login page.

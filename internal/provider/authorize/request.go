@@ -40,6 +40,13 @@ type request struct {
 	Next           string         `json:"x,omitempty"` // a path below the issuer's, after a login that is for no client
 	At             int64          `json:"t"`           // Unix seconds at which the page was shown
 
+	// What the person did so far.
+	Source  string `json:"h,omitempty"` // chosen, or where the browser was sent
+	Login   string `json:"g,omitempty"` // typed
+	Attempt string `json:"a,omitempty"` // of a departure; secret
+	Unseen  bool   `json:"v,omitempty"` // they have seen no page of ours
+	Fresh   bool   `json:"w,omitempty"` // asked for by prompt=login or max_age
+
 	prompt    oidc.Scopes // none, login, consent, select_account
 	maxAge    *time.Duration
 	loginHint string
@@ -211,6 +218,7 @@ func (req *request) check(form url.Values) error {
 		age := time.Duration(seconds) * time.Second
 		req.maxAge = &age
 	}
+	req.Fresh = req.prompt.Has("login") || req.maxAge != nil
 	return nil
 }
 

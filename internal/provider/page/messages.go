@@ -28,6 +28,12 @@ const (
 	NotFound         Problem = "not-found"
 	Unavailable      Problem = "unavailable"
 	WrongUserCode    Problem = "wrong-user-code"
+
+	SourceUnavailable Problem = "source-unavailable"
+	SourceDenied      Problem = "source-denied"
+	NameTaken         Problem = "name-taken"
+	PasswordRefused   Problem = "password-refused"
+	PasswordsDiffer   Problem = "passwords-differ"
 )
 
 // explained is a problem in one language: what happened, and what to try.
@@ -35,6 +41,7 @@ type explained struct{ What, Try string }
 
 type messages struct {
 	LogIn, LogInTo, Login, Password, LogInButton string
+	Source, LocalSource, Or, LogInAt             string
 	LoggedIn, LoggedInAs, YouMayClose            string
 	Name, Email, Groups, NoGroups, LogOutButton  string
 	CannotGoOn, CannotLogOut, Detail, Reference  string
@@ -42,6 +49,8 @@ type messages struct {
 
 	ContinueTitle, ContinueAs, WantsLogin, OnlyIfStarted, WillGet string
 	OtherButton, CancelButton                                     string
+
+	ExpiredTitle, ExpiredWhy, OldPassword, NewPassword, RepeatPassword, ChangeButton string
 
 	LogOutTitle, YouAre, WantsLogOut, LogOutEnds, StayButton string
 	LoggedOut, LoggedOutClose                                string
@@ -51,6 +60,8 @@ type messages struct {
 	MinutesAgo, DeviceWarning, AllowButton, DenyButton string
 	DeviceAllowed, DeviceAllowedText                   string
 	DeviceDenied, DeviceDeniedText                     string
+
+	Factors factorText
 
 	Scopes   map[string]string // what a client gets with them
 	Problems map[Problem]explained
@@ -65,12 +76,19 @@ func (m messages) With(sentence, name string) template.HTML {
 	return template.HTML(strings.Replace(sentence, "%s", marked, 1))
 }
 
+// Named is With for where nothing can be marked up: in a button.
+func (m messages) Named(sentence, name string) string { return strings.Replace(sentence, "%s", name, 1) }
+
 var english = messages{
 	LogIn:        "Log in",
 	LogInTo:      "to continue to %s",
 	Login:        "User name or e-mail address",
 	Password:     "Password",
 	LogInButton:  "Log in",
+	Source:       "Account",
+	LocalSource:  "An account of this service",
+	Or:           "or",
+	LogInAt:      "Log in with %s",
 	LoggedIn:     "You are logged in",
 	LoggedInAs:   "User name",
 	YouMayClose:  "You can close this tab. Applications that send you here will not ask for your password again in this browser.",
@@ -96,6 +114,13 @@ var english = messages{
 	OtherButton:   "Log in as somebody else",
 	CancelButton:  "Cancel",
 
+	ExpiredTitle:   "Choose a new password",
+	ExpiredWhy:     "Your password must be changed before you can go on.",
+	OldPassword:    "Password until now",
+	NewPassword:    "New password",
+	RepeatPassword: "New password, once more",
+	ChangeButton:   "Change and continue",
+
 	LogOutTitle:    "Log out?",
 	YouAre:         "You are logged in as %s.",
 	WantsLogOut:    "%s asks to log you out.",
@@ -120,6 +145,8 @@ var english = messages{
 	DeviceDenied:      "The device was refused",
 	DeviceDeniedText:  "%s gets nothing. You can close this tab.",
 
+	Factors: factorEnglish,
+
 	Scopes: map[string]string{
 		oidc.ScopeProfile:       "your user name and your full name",
 		oidc.ScopeEmail:         "your e-mail address",
@@ -139,6 +166,12 @@ var english = messages{
 		NotFound:         {"There is no page at this address.", "Go back to the application and start again."},
 		Unavailable:      {"The login service cannot answer right now.", "Try again in a moment. If it stays so, tell your administrator."},
 		WrongUserCode:    {"This code is unknown, was used, or has expired.", "Check it on the device, or start again there."},
+
+		SourceUnavailable: {"The place where your account is kept does not answer.", "Try again in a moment. If it stays so, tell your administrator."},
+		SourceDenied:      {"You may not log in here with this account.", "Use another account, or ask your administrator."},
+		NameTaken:         {"Somebody else has your name here already.", "Log in with the account that you used before, or tell your administrator."},
+		PasswordRefused:   {"The new password was refused.", "Choose another one: longer, and not one that you had before."},
+		PasswordsDiffer:   {"The two new passwords are not the same.", "Type the new password twice."},
 	},
 }
 
@@ -148,6 +181,10 @@ var japanese = messages{
 	Login:        "ユーザー名またはメールアドレス",
 	Password:     "パスワード",
 	LogInButton:  "ログイン",
+	Source:       "アカウントの種類",
+	LocalSource:  "このサービスのアカウント",
+	Or:           "または",
+	LogInAt:      "%s でログイン",
 	LoggedIn:     "ログインしています",
 	LoggedInAs:   "ユーザー名",
 	YouMayClose:  "このタブは閉じてかまいません。このブラウザーでは、ほかのアプリケーションからログインを求められても、パスワードを再入力する必要はありません。",
@@ -173,6 +210,13 @@ var japanese = messages{
 	OtherButton:   "別のユーザーでログイン",
 	CancelButton:  "キャンセル",
 
+	ExpiredTitle:   "新しいパスワードの設定",
+	ExpiredWhy:     "続けるには、パスワードの変更が必要です。",
+	OldPassword:    "現在のパスワード",
+	NewPassword:    "新しいパスワード",
+	RepeatPassword: "新しいパスワード（確認）",
+	ChangeButton:   "変更して続ける",
+
 	LogOutTitle:    "ログアウトしますか？",
 	YouAre:         "%s としてログインしています。",
 	WantsLogOut:    "%s がログアウトを求めています。",
@@ -197,6 +241,8 @@ var japanese = messages{
 	DeviceDenied:      "デバイスを拒否しました",
 	DeviceDeniedText:  "%s には何も渡されません。このタブは閉じてかまいません。",
 
+	Factors: factorJapanese,
+
 	Scopes: map[string]string{
 		oidc.ScopeProfile:       "ユーザー名と氏名",
 		oidc.ScopeEmail:         "メールアドレス",
@@ -216,5 +262,11 @@ var japanese = messages{
 		NotFound:         {"このアドレスにページはありません。", "アプリケーションに戻ってやり直してください。"},
 		Unavailable:      {"ただいまログインサービスを利用できません。", "しばらくしてからもう一度お試しください。続く場合は管理者に連絡してください。"},
 		WrongUserCode:    {"このコードは登録されていないか、使用済みか、期限切れです。", "デバイスの表示を確認するか、デバイスで最初からやり直してください。"},
+
+		SourceUnavailable: {"アカウントの管理元が応答していません。", "しばらくしてからもう一度お試しください。続く場合は管理者に連絡してください。"},
+		SourceDenied:      {"このアカウントではログインできません。", "別のアカウントを使うか、管理者に相談してください。"},
+		NameTaken:         {"同じ名前のユーザーがすでに登録されています。", "以前に使ったアカウントでログインするか、管理者に連絡してください。"},
+		PasswordRefused:   {"新しいパスワードは使えません。", "もっと長く、以前に使ったことのないものを選んでください。"},
+		PasswordsDiffer:   {"新しいパスワードが一致しません。", "同じ新しいパスワードを 2 回入力してください。"},
 	},
 }

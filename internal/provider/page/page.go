@@ -9,7 +9,8 @@
 //   - policy.go: what a browser may do with a page
 //   - messages.go: every word, in both languages
 //   - *.html, tegata.css, mark.svg: the templates, the one style sheet, the icon
-//   - submit.js: the one script; it presses the button of formpost.html
+//   - submit.js: a script that presses the button of formpost.html
+//   - passkey.js: the only other one; it asks the browser for a passkey
 //   - testdata: golden copies of each page
 //
 // The endpoints call it; it knows no endpoint and no storage.
@@ -32,7 +33,7 @@ import (
 	"github.com/tegata/tegata/internal/oidc"
 )
 
-//go:embed *.html tegata.css mark.svg submit.js
+//go:embed *.html tegata.css mark.svg *.js
 var files embed.FS
 
 // Renderer writes the pages of one issuer.
@@ -42,6 +43,7 @@ type Renderer struct {
 	style     string           // the path of the style sheet
 	icon      string           // the path of the icon
 	submit    script
+	passkey   script
 	base      string // the path of the issuer, without a slash at the end
 	host      string
 	matcher   language.Matcher
@@ -74,6 +76,9 @@ func New(issuer *url.URL) (*Renderer, error) {
 	if p.submit, err = readScript("submit.js"); err != nil {
 		return nil, err
 	}
+	if p.passkey, err = readScript("passkey.js"); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -96,14 +101,48 @@ type LogIn struct {
 	Request string // the sealed pending request
 	Login   string // what the person typed before, or the login_hint
 	Problem Problem
+	Detail  string // what the source says of it; may be empty
+	// Sources take passwords. With more than one, the person chooses.
+	Sources []Choice
+	// Elsewhere are the sources to which the browser can be sent.
+	Elsewhere []Choice
 	// RedirectURI is where the answer will go; a browser checks it against
 	// form-action when it follows the redirect that answers the form.
 	RedirectURI string
 }
 
+// Choice is one source.
+type Choice struct {
+	Name   string
+	Title  string // empty: the local accounts
+	Chosen bool   // before
+}
+
+// Asks reports whether the person has to say which source they mean.
+func (v LogIn) Asks() bool { return len(v.Sources) > 1 }
+
 // LogIn writes the page.
 func (p *Renderer) LogIn(w http.ResponseWriter, r *http.Request, status int, v LogIn) {
-	p.write(w, r, status, "login.html", policy(v.RedirectURI), v)
+	allowed := policy(v.RedirectURI)
+	if len(v.Elsewhere) > 0 && v.RedirectURI == "" {
+		allowed = policy("https:") // where the form may lead to
+	}
+	p.write(w, r, status, "login.html", allowed, v)
+}
+
+// ExpiredPassword is the page on which a person sets another password before
+// the login goes on.
+type ExpiredPassword struct {
+	Request     string // the sealed pending request
+	Login       string // whose it is, for password managers
+	Problem     Problem
+	Detail      string // what the source says of a password that it refused; may be empty
+	RedirectURI string // as at LogIn
+}
+
+// ExpiredPassword writes the page.
+func (p *Renderer) ExpiredPassword(w http.ResponseWriter, r *http.Request, status int, v ExpiredPassword) {
+	p.write(w, r, status, "expiredpassword.html", policy(v.RedirectURI), v)
 }
 
 // Consent is the page that asks a person with a session whether a client may

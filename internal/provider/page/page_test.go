@@ -90,6 +90,20 @@ func drawn(t testing.TB, pages *page.Renderer) map[string]func(http.ResponseWrit
 		"login":      logIn(page.LogIn{Client: "Production cluster", RedirectURI: "http://localhost:8000"}),
 		"login-hint": logIn(page.LogIn{Client: "Production cluster", Login: "alice@example.com", RedirectURI: "http://localhost:8000"}),
 		"login-own":  logIn(page.LogIn{}),
+		"login-sources": logIn(page.LogIn{
+			Client: "Production cluster", Login: "user01", Problem: page.SourceUnavailable, Detail: "the details of a source",
+			Sources:   []page.Choice{{Name: "corp", Title: "Example Corp", Chosen: true}, {Name: "local"}},
+			Elsewhere: []page.Choice{{Name: "github", Title: "GitHub"}, {Name: "google", Title: "Google <b>"}}, RedirectURI: "http://localhost:8000",
+		}),
+		"login-elsewhere": logIn(page.LogIn{Elsewhere: []page.Choice{{Name: "github", Title: "GitHub"}}}),
+		"expired-password": func(w http.ResponseWriter, r *http.Request) {
+			pages.ExpiredPassword(w, r, http.StatusForbidden, page.ExpiredPassword{Request: sealed, Login: "user01", RedirectURI: "http://localhost:8000"})
+		},
+		"expired-password-refused": func(w http.ResponseWriter, r *http.Request) {
+			pages.ExpiredPassword(w, r, http.StatusBadRequest, page.ExpiredPassword{
+				Request: sealed, Login: "user01", Problem: page.PasswordRefused, Detail: "Password is in history of old passwords",
+			})
+		},
 		"logged-in": func(w http.ResponseWriter, r *http.Request) {
 			pages.LoggedIn(w, r, page.LoggedIn{Username: "alice", Name: "Alice Archer", Email: "alice@example.com", Groups: []string{"platform-engineer", "readers"}})
 		},
@@ -270,7 +284,7 @@ func TestPagesCanBeUsedByEverybody(t *testing.T) {
 						}
 					case "label":
 						labels[e.attributes["for"]] = e.text
-					case "input":
+					case "input", "select":
 						if e.attributes["type"] != "hidden" {
 							fields = append(fields, e)
 						}

@@ -80,6 +80,9 @@ func (h *Handler) noLogin(r request, err error) error {
 	case errors.Is(err, identity.ErrPasswordExpired):
 		reason = "the password has expired and must be changed first"
 	default:
+		reason = refusedBySource(err)
+	}
+	if reason == "" {
 		return fmt.Errorf("authenticating: %w", err)
 	}
 	h.Audit.Record(audit.Event{
@@ -87,4 +90,19 @@ func (h *Handler) noLogin(r request, err error) error {
 		Agent: r.UserAgent(), Reason: reason,
 	})
 	return &oidc.Error{Code: oidc.InvalidGrant, Description: reason, Cause: err}
+}
+
+// refusedBySource is why a source, or the names of others, keep somebody out;
+// empty for any other failure.
+func refusedBySource(err error) string {
+	if elsewhere, ok := errors.AsType[*identity.ElsewhereError](err); ok {
+		return elsewhere.Error()
+	}
+	if taken, ok := errors.AsType[*identity.NameTakenError](err); ok {
+		return taken.Error()
+	}
+	if denied, ok := errors.AsType[*identity.DeniedError](err); ok {
+		return denied.Error()
+	}
+	return ""
 }
