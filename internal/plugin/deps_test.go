@@ -36,6 +36,7 @@ func TestPluginLinksOnlyWhatIsListed(t *testing.T) {
 		"internal/kubeconfig":     "the kubeconfig, for setup and standalone",
 		"internal/execcredential": "kubectl's protocol",
 		"internal/oidc":           "the words of the protocol",
+		"internal/qrcode":         "a device code as a picture",
 		"internal/secret":         "values that print as [redacted]",
 		"internal/exit":           "messages and exit codes",
 	}

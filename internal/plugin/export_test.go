@@ -46,15 +46,6 @@ func Choose(p Place, asked string, offersDevice func() (bool, error)) (string, e
 	return string(chosen), err
 }
 
-// EncodeQR is the QR code of a text; size 0 if it is too long.
-func EncodeQR(text string) (size int, black func(x, y int) bool) {
-	m := encodeQR([]byte(text))
-	if m == nil {
-		return 0, nil
-	}
-	return m.size, func(x, y int) bool { return m.black[y][x] }
-}
-
 // FlagWords are the words that setup writes for flags with these values.
 func FlagWords(scopes []string, headers map[string]string) ([]string, error) {
 	var flags getTokenFlags

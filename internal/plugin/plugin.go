@@ -9,7 +9,7 @@
 //	            grants.go     which grant fits the place, and how it is asked for
 //	            person.go     what the person who waits gets to see
 //	            questions.go  what they are asked, and where
-//	            qr.go         a device code as a picture; qrencode.go makes it
+//	            qr.go         a device code as a picture
 //	            cooldown.go   nobody is asked twice in vain
 //	            storage.go    where tokens are kept, and the system's keyring
 //	            clientauth.go how a confidential client shows who it is

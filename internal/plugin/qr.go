@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/tegata/tegata/internal/qrcode"
 )
 
 // quietZone is the light frame of a QR code (ISO/IEC 18004, section 5.3.8,
@@ -17,8 +19,8 @@ const quietZone = 2
 // qrCode draws a text as a QR code, two rows in each line. It is empty if the
 // text is longer than a terminal could well show.
 func qrCode(text string) string {
-	if code := encodeQR([]byte(text)); code != nil {
-		return halfBlocks(code.size, func(x, y int) bool { return code.black[y][x] })
+	if code := qrcode.Encode([]byte(text)); code != nil {
+		return halfBlocks(code.Size, code.Black)
 	}
 	return ""
 }

@@ -1,11 +1,6 @@
 // Copyright The Tegata Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package secondfactor is what a person has besides a password: a one-time
-// password of an app (RFC 6238), or a recovery code from a sheet of paper.
-//
-// It computes and compares; who may try how often, and where the secret is
-// kept, is the caller's business. The package local uses it.
 package secondfactor
 
 import (
@@ -86,6 +81,11 @@ func (t TOTP) Check(code secret.String, now time.Time, last int64) (accepted int
 		}
 	}
 	return accepted, ok
+}
+
+// Code is the one-time password at a time, as an app shows it.
+func (t TOTP) Code(now time.Time) secret.String {
+	return secret.New(t.at(now.Unix() / int64(step.Seconds())))
 }
 
 // at is the one-time password of a step (RFC 4226, section 5.3).

@@ -62,6 +62,9 @@ type Storage interface {
 	// UseSession keeps UsedAt and ExpiresAt of a session that is still there.
 	UseSession(ctx context.Context, s Session) error
 	EndSession(ctx context.Context, id string) error
+	// RaiseSession keeps the secret, the methods and the use of a session that
+	// is still there and has the old secret; it returns ErrNotFound otherwise.
+	RaiseSession(ctx context.Context, s Session, oldSecretHash string) error
 }
 
 // Sessions begins, finds and ends the sessions of one issuer.
@@ -106,6 +109,19 @@ func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}
 	http.SetCookie(w, s.cookie(value, int(s.Lifetime/time.Second)))
 	return begun, nil
+}
+
+// Raise adds a second factor to a session, which gets another secret. That the
+// password was given then and then stays true.
+func (s *Sessions) Raise(ctx context.Context, w http.ResponseWriter, found Session, second ...string) (Session, error) {
+	value, now, old := rand.Text()+rand.Text(), s.Now(), found.SecretHash
+	found.SecretHash, found.Methods = hash(value), found.Methods.Raised(second...)
+	s.use(&found, now)
+	if err := s.Storage.RaiseSession(ctx, found, old); err != nil {
+		return Session{}, fmt.Errorf("keeping the session: %w", err)
+	}
+	http.SetCookie(w, s.cookie(value, int(found.EndsAt.Sub(now)/time.Second)))
+	return found, nil
 }
 
 // Find returns the live session of the browser, or ErrNotFound.

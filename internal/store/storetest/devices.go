@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/provider/session"
@@ -136,7 +137,7 @@ func grantsOfUsersStandOnTheirEpoch(t *testing.T, open Opener) {
 	alice := Account("alice")
 	Check(t, i.AddAccount(ctx, alice, Noon))
 	Check(t, i.AddGrantOfUser(ctx, Grant("one", "c", string(alice.Subject)), 0))
-	Check(t, i.SetPasswordHash(ctx, alice.Subject, "another", Noon))
+	Check(t, i.SetPassword(ctx, alice.Subject, local.NewPassword{Hash: "another"}, Noon))
 	WantErr(t, "of the epoch before", i.AddGrantOfUser(ctx, Grant("two", "c", string(alice.Subject)), 0), session.ErrOvertaken)
 	Check(t, i.AddGrantOfUser(ctx, Grant("three", "c", string(alice.Subject)), 1))
 	Check(t, i.SetDisabled(ctx, alice.Subject, true, Noon))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/signingkey"
 	"github.com/tegata/tegata/internal/store"
@@ -56,7 +57,7 @@ func issuersNeverSeeEachOther(t *testing.T, open Opener) {
 	before := look(one)
 
 	// Nothing that the second does reaches the first.
-	WantErr(t, "password", two.SetPasswordHash(ctx, "alice-subject", "x", Noon), identity.ErrNotFound)
+	WantErr(t, "password", two.SetPassword(ctx, "alice-subject", local.NewPassword{Hash: "x"}, Noon), identity.ErrNotFound)
 	WantErr(t, "disable", two.SetDisabled(ctx, "alice-subject", true, Noon), identity.ErrNotFound)
 	WantErr(t, "delete", two.DeleteAccount(ctx, "alice-subject", Noon), identity.ErrNotFound)
 	Check(t, two.UpgradePasswordHash(ctx, "alice-subject", "hash of alice", "x"))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/provider/session"
@@ -28,7 +29,9 @@ func keepsItsPromises(t *testing.T, open Opener) {
 			Check(t, i.AddGroup(ctx, "g", Noon))
 			want := Account("alice")
 			want.Name, want.Groups = "Alice Liddell", []string{"g"}
+			want.Password.MustChange, want.Password.ExpiresAt = true, Noon.Add(time.Hour)
 			Check(t, i.AddAccount(ctx, want, Noon))
+			want.Password.ChangedAt = Noon
 			for _, login := range []string{"alice", "ALICE", "Alice@Example.com"} {
 				got, err := i.AccountByLogin(ctx, login)
 				Check(t, err)
@@ -84,7 +87,7 @@ func keepsItsPromises(t *testing.T, open Opener) {
 		},
 		"a new password, a ban and a deletion end everything": func(t *testing.T, i *store.Issuer) {
 			for name, act := range map[string]func(oidc.Subject) error{
-				"password": func(s oidc.Subject) error { return i.SetPasswordHash(ctx, s, "new", Noon) },
+				"password": func(s oidc.Subject) error { return i.SetPassword(ctx, s, local.NewPassword{Hash: "new"}, Noon) },
 				"disable":  func(s oidc.Subject) error { return i.SetDisabled(ctx, s, true, Noon) },
 				"delete":   func(s oidc.Subject) error { return i.DeleteAccount(ctx, s, Noon) },
 			} {
@@ -96,7 +99,7 @@ func keepsItsPromises(t *testing.T, open Opener) {
 				Check(t, act(a.Subject))
 				wantEnded(t, i, name)
 			}
-			WantErr(t, "nobody", i.SetPasswordHash(ctx, "nobody", "x", Noon), identity.ErrNotFound)
+			WantErr(t, "nobody", i.SetPassword(ctx, "nobody", local.NewPassword{Hash: "x"}, Noon), identity.ErrNotFound)
 			WantErr(t, "nobody", i.SetDisabled(ctx, "nobody", true, Noon), identity.ErrNotFound)
 			WantErr(t, "nobody", i.DeleteAccount(ctx, "nobody", Noon), identity.ErrNotFound)
 		},
@@ -173,7 +176,7 @@ func keepsItsPromises(t *testing.T, open Opener) {
 			standing.SessionID = "before"
 			Check(t, i.AddGrant(ctx, standing))
 
-			Check(t, i.SetPasswordHash(ctx, "alice-subject", "another", Noon))
+			Check(t, i.SetPassword(ctx, "alice-subject", local.NewPassword{Hash: "another"}, Noon))
 			late := Session("late", "alice-subject") // its password was checked before
 			WantErr(t, "session", i.AddSession(ctx, late), session.ErrOvertaken)
 			overtaken := Grant("overtaken", "c", "alice-subject")

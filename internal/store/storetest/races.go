@@ -30,7 +30,9 @@ func endingWins(t *testing.T, open Opener) {
 	ctx := t.Context()
 	const rounds, each = 30, 4
 	for name, end := range map[string]func(subject oidc.Subject, session string) error{
-		"password": func(subject oidc.Subject, _ string) error { return i.SetPasswordHash(ctx, subject, "new", Noon) },
+		"password": func(subject oidc.Subject, _ string) error {
+			return i.SetPassword(ctx, subject, local.NewPassword{Hash: "new"}, Noon)
+		},
 		"ban":      func(subject oidc.Subject, _ string) error { return i.SetDisabled(ctx, subject, true, Noon) },
 		"deletion": func(subject oidc.Subject, _ string) error { return i.DeleteAccount(ctx, subject, Noon) },
 		"log out":  func(_ oidc.Subject, session string) error { _, err := i.LogOut(ctx, session, Noon); return err },
@@ -89,7 +91,7 @@ func newPasswordWins(t *testing.T, open Opener) {
 			})
 		}
 		wait.Go(func() {
-			if err := i.SetPasswordHash(ctx, user.Subject, "new", Noon); err != nil {
+			if err := i.SetPassword(ctx, user.Subject, local.NewPassword{Hash: "new"}, Noon); err != nil {
 				t.Error(err)
 			}
 		})

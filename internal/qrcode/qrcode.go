@@ -1,22 +1,24 @@
 // Copyright The Tegata Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package plugin
+// Package qrcode is the encoder of ISO/IEC 18004 for what is needed here:
+// bytes, the lowest level of error correction (a screen has no stains), the
+// first mask, and the versions up to 9, which hold 230 bytes.
+//
+// A library would compute its tables before main, on the credential plugin's
+// warm path, for all those who never see a QR code. The test compares with
+// one, module by module. The plugin draws codes in a terminal, the provider on
+// the page where an app is enrolled.
+package qrcode
 
-// The encoder of ISO/IEC 18004 for what is needed here: bytes, the lowest
-// level of error correction (a screen has no stains), the first mask, and the
-// versions up to 9, which hold 230 bytes. A library would compute its tables
-// before main, on the warm path, for all those who never see a QR code. The
-// test compares with one, module by module.
-
-// qrVersion is one row of the tables 7 and 9, level L, and of annex E.
-type qrVersion struct {
+// version is one row of the tables 7 and 9, level L, and of annex E.
+type version struct {
 	data, check, blocks int   // codewords: of data in all, of each block's check, blocks
 	align               []int // centers of the alignment patterns
 }
 
-func qrVersions() []qrVersion {
-	return []qrVersion{
+func versions() []version {
+	return []version{
 		{19, 7, 1, nil},
 		{34, 10, 1, []int{6, 18}},
 		{55, 15, 1, []int{6, 22}},
@@ -29,27 +31,30 @@ func qrVersions() []qrVersion {
 	}
 }
 
-// qrMatrix is a QR code under construction.
-type qrMatrix struct {
-	size         int
+// Code is a QR code, without its quiet zone.
+type Code struct {
+	Size         int      // modules, each way
 	black, fixed [][]bool // fixed modules carry no data
 }
 
-// encodeQR returns nil for a text that is too long.
-func encodeQR(text []byte) *qrMatrix {
-	for n, v := range qrVersions() {
+// Black reports whether the module is a dark one.
+func (c *Code) Black(x, y int) bool { return c.black[y][x] }
+
+// Encode returns nil for a text that is too long.
+func Encode(text []byte) *Code {
+	for n, v := range versions() {
 		// Four bits of mode and eight of length; the end may be cut off.
 		if len(text)+2 <= v.data {
-			m := newQRMatrix(n+1, v.align)
-			m.place(v.codewords(text))
-			return m
+			c := newCode(n+1, v.align)
+			c.place(v.codewords(text))
+			return c
 		}
 	}
 	return nil
 }
 
 // codewords are the data and the checks, interleaved (sections 7.4 to 7.6).
-func (v qrVersion) codewords(text []byte) []byte {
+func (v version) codewords(text []byte) []byte {
 	// 1. Byte mode 0100, the length, the text, the terminator 0000.
 	data := make([]byte, 0, v.data)
 	last := byte(0b0100)
@@ -119,20 +124,20 @@ func multiply(a, b byte) byte {
 	return product
 }
 
-// newQRMatrix draws what is the same for each text (sections 6.3, 7.9, 7.10).
-func newQRMatrix(version int, align []int) *qrMatrix {
-	m := &qrMatrix{size: 17 + 4*version}
-	for range m.size {
-		m.black, m.fixed = append(m.black, make([]bool, m.size)), append(m.fixed, make([]bool, m.size))
+// newCode draws what is the same for each text (sections 6.3, 7.9, 7.10).
+func newCode(number int, align []int) *Code {
+	c := &Code{Size: 17 + 4*number}
+	for range c.Size {
+		c.black, c.fixed = append(c.black, make([]bool, c.Size)), append(c.fixed, make([]bool, c.Size))
 	}
 	// 1. Timing.
-	for i := range m.size {
-		m.fix(6, i, i%2 == 0)
-		m.fix(i, 6, i%2 == 0)
+	for i := range c.Size {
+		c.fix(6, i, i%2 == 0)
+		c.fix(i, 6, i%2 == 0)
 	}
 	// 2. The three finders, with their light frames.
-	for _, corner := range [][2]int{{3, 3}, {m.size - 4, 3}, {3, m.size - 4}} {
-		m.rings(corner[0], corner[1], 4, func(ring int) bool { return ring != 2 && ring != 4 })
+	for _, corner := range [][2]int{{3, 3}, {c.Size - 4, 3}, {3, c.Size - 4}} {
+		c.rings(corner[0], corner[1], 4, func(ring int) bool { return ring != 2 && ring != 4 })
 	}
 	// 3. Alignment, except where the finders are.
 	for i, x := range align {
@@ -140,7 +145,7 @@ func newQRMatrix(version int, align []int) *qrMatrix {
 			if i == 0 && (j == 0 || j == len(align)-1) || j == 0 && i == len(align)-1 {
 				continue
 			}
-			m.rings(x, y, 2, func(ring int) bool { return ring != 1 })
+			c.rings(x, y, 2, func(ring int) bool { return ring != 1 })
 		}
 	}
 	// 4. The format, twice: level L is 01, the mask is 000.
@@ -149,64 +154,64 @@ func newQRMatrix(version int, align []int) *qrMatrix {
 		bit := format>>i&1 == 1
 		switch {
 		case i < 6:
-			m.fix(8, i, bit)
+			c.fix(8, i, bit)
 		case i < 8:
-			m.fix(8, i+1, bit)
+			c.fix(8, i+1, bit)
 		case i == 8:
-			m.fix(7, 8, bit)
+			c.fix(7, 8, bit)
 		default:
-			m.fix(14-i, 8, bit)
+			c.fix(14-i, 8, bit)
 		}
 		if i < 8 {
-			m.fix(m.size-1-i, 8, bit)
+			c.fix(c.Size-1-i, 8, bit)
 		} else {
-			m.fix(8, m.size-15+i, bit)
+			c.fix(8, c.Size-15+i, bit)
 		}
 	}
-	m.fix(8, m.size-8, true)
+	c.fix(8, c.Size-8, true)
 	// 5. The version, twice, from 7 on.
-	if version >= 7 {
-		bits := version<<12 | remainderOf(version<<12, 0x1f25)
+	if number >= 7 {
+		bits := number<<12 | remainderOf(number<<12, 0x1f25)
 		for i := range 18 {
 			bit := bits>>i&1 == 1
-			m.fix(m.size-11+i%3, i/3, bit)
-			m.fix(i/3, m.size-11+i%3, bit)
+			c.fix(c.Size-11+i%3, i/3, bit)
+			c.fix(i/3, c.Size-11+i%3, bit)
 		}
 	}
-	return m
+	return c
 }
 
-func (m *qrMatrix) fix(x, y int, black bool) { m.black[y][x], m.fixed[y][x] = black, true }
+func (c *Code) fix(x, y int, black bool) { c.black[y][x], c.fixed[y][x] = black, true }
 
 // rings draws squares around a center, as far as they are inside.
-func (m *qrMatrix) rings(cx, cy, radius int, black func(ring int) bool) {
-	for y := max(cy-radius, 0); y <= min(cy+radius, m.size-1); y++ {
-		for x := max(cx-radius, 0); x <= min(cx+radius, m.size-1); x++ {
-			m.fix(x, y, black(max(x-cx, cx-x, y-cy, cy-y)))
+func (c *Code) rings(cx, cy, radius int, black func(ring int) bool) {
+	for y := max(cy-radius, 0); y <= min(cy+radius, c.Size-1); y++ {
+		for x := max(cx-radius, 0); x <= min(cx+radius, c.Size-1); x++ {
+			c.fix(x, y, black(max(x-cx, cx-x, y-cy, cy-y)))
 		}
 	}
 }
 
 // place puts the codewords into the free modules, upwards and downwards in
 // columns of two from the right, under the mask 000 (sections 7.7.3, 7.8).
-func (m *qrMatrix) place(codewords []byte) {
+func (c *Code) place(codewords []byte) {
 	next, up := 0, true
-	for right := m.size - 1; right > 0; right -= 2 {
+	for right := c.Size - 1; right > 0; right -= 2 {
 		if right == 6 {
 			right-- // the timing has a column of its own
 		}
-		for i := range m.size {
+		for i := range c.Size {
 			y := i
 			if up {
-				y = m.size - 1 - i
+				y = c.Size - 1 - i
 			}
 			for _, x := range []int{right, right - 1} {
-				if m.fixed[y][x] {
+				if c.fixed[y][x] {
 					continue
 				}
 				bit := next < 8*len(codewords) && codewords[next/8]>>(7-next%8)&1 == 1
 				next++
-				m.black[y][x] = bit != ((x+y)%2 == 0)
+				c.black[y][x] = bit != ((x+y)%2 == 0)
 			}
 		}
 		up = !up
