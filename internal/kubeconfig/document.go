@@ -25,6 +25,7 @@ type document struct {
 type section struct{ list, body string }
 
 var (
+	clusters = section{"clusters", "cluster"}
 	users    = section{"users", "user"}
 	contexts = section{"contexts", "context"}
 )

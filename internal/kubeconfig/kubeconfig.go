@@ -9,6 +9,7 @@
 //	reader.go      what they say together
 //	edit.go        changes, cut into the text of a file
 //	scalar.go      words as YAML and JSON write them
+//	new.go         a file that does not exist yet
 //	update.go      which file takes a change, and how it gets there
 //	write.go       the lock, the mode, the replacement in one step
 //
@@ -21,7 +22,8 @@
 // What cannot be changed without a guess is refused: anchors and aliases,
 // tags, several documents in one file, a key or a name that stands twice.
 //
-// It is for the plugin and for kubectl-tegata. It opens no connection, and it
+// It is for the plugin, for kubectl-tegata, and for the provider's portal, which
+// hands out new ones. It opens no connection, and it
 // knows of credentials only where they stand.
 package kubeconfig
 
@@ -96,12 +98,32 @@ func (c *Config) CurrentContext() string {
 	return ""
 }
 
+// Cluster is where an API server is.
+type Cluster struct {
+	Name          string
+	Server        string
+	AuthorityData string // base64 of PEM; empty: the system's authorities, or a file
+	Path          string // the file in which it stands
+}
+
+// Cluster returns the cluster of that name.
+func (c *Config) Cluster(name string) (Cluster, bool) {
+	for _, d := range c.documents {
+		if item := d.item(clusters, name); item != nil {
+			body := item.get("cluster")
+			return Cluster{Name: name, Server: body.get("server").value(), AuthorityData: body.get("certificate-authority-data").value(), Path: d.path}, true
+		}
+	}
+	return Cluster{}, false
+}
+
 // Context says which user works on which cluster.
 type Context struct {
-	Name    string
-	Cluster string
-	User    string
-	Path    string // the file in which it stands
+	Name      string
+	Cluster   string
+	User      string
+	Namespace string // may be empty
+	Path      string // the file in which it stands
 }
 
 // Context returns the context of that name.
@@ -109,7 +131,10 @@ func (c *Config) Context(name string) (Context, bool) {
 	for _, d := range c.documents {
 		if item := d.item(contexts, name); item != nil {
 			body := item.get("context")
-			return Context{Name: name, Cluster: body.get("cluster").value(), User: body.get("user").value(), Path: d.path}, true
+			return Context{
+				Name: name, Cluster: body.get("cluster").value(), User: body.get("user").value(),
+				Namespace: body.get("namespace").value(), Path: d.path,
+			}, true
 		}
 	}
 	return Context{}, false
@@ -159,6 +184,7 @@ type Exec struct {
 	Command         string   `json:"command"`
 	Args            []string `json:"args"`
 	InteractiveMode string   `json:"interactiveMode,omitempty"`
+	InstallHint     string   `json:"installHint,omitempty"` // what kubectl says if there is no such command
 }
 
 // User returns the user of that name.
@@ -181,6 +207,7 @@ func user(name, path string, body *node) User {
 				APIVersion:      e.value.get("apiVersion").value(),
 				Command:         e.value.get("command").value(),
 				InteractiveMode: e.value.get("interactiveMode").value(),
+				InstallHint:     e.value.get("installHint").value(),
 			}
 			for _, arg := range e.value.get("args").list() {
 				u.Exec.Args = append(u.Exec.Args, arg.value())

@@ -26,6 +26,12 @@ type Change struct {
 // SetExec makes a user run a credential plugin. The user may be a new one.
 // What else is in the section exec, such as env, stays.
 func SetExec(name string, exec Exec) Change {
+	return Change{users, name, true, func(e *editor, item *node) error {
+		return e.setWithin(item, []string{"user", "exec"}, exec.pairs())
+	}}
+}
+
+func (exec Exec) pairs() []pair {
 	var args []*node
 	for _, arg := range exec.Args {
 		args = append(args, scalarOf(arg))
@@ -38,24 +44,28 @@ func SetExec(name string, exec Exec) Change {
 	if exec.InteractiveMode != "" {
 		pairs = append(pairs, pair{"interactiveMode", scalarOf(exec.InteractiveMode)})
 	}
-	return Change{users, name, true, func(e *editor, item *node) error {
-		return e.setWithin(item, []string{"user", "exec"}, pairs)
-	}}
+	if exec.InstallHint != "" {
+		pairs = append(pairs, pair{"installHint", scalarOf(exec.InstallHint)})
+	}
+	return pairs
 }
 
 // SetAuthProvider sets keys in the configuration of a user's auth-provider,
 // which must be there.
 func SetAuthProvider(name string, values map[string]secret.String) Change {
-	var pairs []pair
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		pairs = append(pairs, pair{key, scalarOf(values[key].Reveal())})
-	}
 	return Change{users, name, false, func(e *editor, item *node) error {
 		if item.get("user").get("auth-provider").isNull() {
 			return fmt.Errorf("the user %q in %s has no auth-provider", name, e.path)
 		}
-		return e.setWithin(item, []string{"user", "auth-provider", "config"}, pairs)
+		return e.setWithin(item, []string{"user", "auth-provider", "config"}, revealed(values))
 	}}
+}
+
+func revealed(values map[string]secret.String) (pairs []pair) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		pairs = append(pairs, pair{key, scalarOf(values[key].Reveal())})
+	}
+	return pairs
 }
 
 // SetContextUser makes a context, which must be there, use another user.

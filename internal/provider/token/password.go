@@ -25,12 +25,19 @@ func (h *Handler) password(ctx context.Context, r request) (offer, error) {
 	if login == "" || password.IsZero() {
 		return offer{}, invalidRequest("username and password are needed")
 	}
-	user, err := h.Passwords.Authenticate(ctx, login, password, r.RemoteAddr)
+	user, err := h.Passwords.Authenticate(ctx, r.client, login, password, r.RemoteAddr)
 	if err != nil {
 		return offer{}, h.noLogin(r, err)
 	}
 	if !r.client.AllowsSource(user.Source) {
 		return offer{}, h.noLogin(r, identity.ErrWrongCredentials)
+	}
+	needs, err := h.Passwords.NeedsSecondFactor(ctx, user, r.client)
+	if err != nil {
+		return offer{}, fmt.Errorf("asking for second factors: %w", err)
+	}
+	if needs {
+		return offer{}, h.noLogin(r, errSecondFactor)
 	}
 	now := h.Now()
 	g := grant.Grant{
@@ -64,6 +71,10 @@ func (h *Handler) password(ctx context.Context, r request) (offer, error) {
 	return offer{grant: g, scopes: g.Scopes, take: take}, nil
 }
 
+// errSecondFactor means that a password is not enough. A client cannot ask for
+// more.
+var errSecondFactor = errors.New("the end user needs a second factor")
+
 // noLogin turns the reason why nobody was let in into an answer. Who was
 // meant is not logged: people type passwords there.
 func (h *Handler) noLogin(r request, err error) error {
@@ -79,6 +90,10 @@ func (h *Handler) noLogin(r request, err error) error {
 		reason = "the account is locked for now, after too many wrong passwords"
 	case errors.Is(err, identity.ErrPasswordExpired):
 		reason = "the password has expired and must be changed first"
+	case errors.Is(err, identity.ErrTemporaryExpired):
+		reason = "the temporary password has expired; an administrator has to set another"
+	case errors.Is(err, errSecondFactor):
+		reason = "the end user needs a second factor; log in with a browser or a device code"
 	default:
 		reason = refusedBySource(err)
 	}

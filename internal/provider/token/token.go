@@ -17,6 +17,7 @@
 //   - code.go, refresh.go: the grant types of a login in a browser
 //   - device.go, password.go, clientcredentials.go: those without one
 //   - narrow.go: token exchange, which narrows a token
+//   - portal.go: tokens for a kubeconfig of the portal, without a request of the client
 //   - pkce.go: the code verifier
 //   - mint.go: the tokens
 package token
@@ -52,6 +53,8 @@ type Grants interface {
 	// newest generation of a grant that was not ended.
 	RotateRefreshToken(ctx context.Context, id string, from int, now time.Time) error
 	EndGrant(ctx context.Context, id string, now time.Time) error
+	// AddGrant returns session.ErrOvertaken if the grant's session was ended.
+	AddGrant(ctx context.Context, g grant.Grant) error
 	// AddGrantOfUser keeps a grant without a session. It returns
 	// session.ErrOvertaken if the user is not of that epoch any more, or may
 	// not log in.
@@ -64,7 +67,10 @@ type Grants interface {
 // allows: one allowance for both. It returns the errors of [identity.Source]
 // and identity.ErrTooManyAttempts.
 type Passwords interface {
-	Authenticate(ctx context.Context, login string, password secret.String, remote string) (identity.User, error)
+	Authenticate(ctx context.Context, client clientregistry.Client, login string, password secret.String, remote string) (identity.User, error)
+	// NeedsSecondFactor reports whether a password is too little for the user
+	// at the client.
+	NeedsSecondFactor(ctx context.Context, user identity.User, client clientregistry.Client) (bool, error)
 }
 
 // Handler serves the token endpoint of an issuer.
@@ -201,6 +207,12 @@ func (h *Handler) answerTo(ctx context.Context, r request) (oidc.TokenResponse, 
 		return oidc.TokenResponse{}, err
 	}
 
+	return h.give(ctx, r, name, found)
+}
+
+// give goes from an offer that was found in order to the answer. name is the
+// grant type, for the log.
+func (h *Handler) give(ctx context.Context, r request, name string, found offer) (oidc.TokenResponse, error) {
 	// Step 5: what is true of the end user now, and what the client is told
 	// of it.
 	user, err := h.user(ctx, r.client, found)
