@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 )
 
 // ErrExists means that a user, group or client of that name is there already.
-var ErrExists = errors.New("exists already")
+var ErrExists = identity.ErrExists
 
 // Client implements [clientregistry.Clients].
 func (i *Issuer) Client(ctx context.Context, id oidc.ClientID) (clientregistry.Client, error) {

@@ -127,10 +127,15 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 			if !known {
 				return i.addAccount(tx, user, now)
 			}
-			return tx.exec(`UPDATE users SET username = $1, username_key = $2, email = $3, email_key = $4,
-				email_verified = $5, name = $6, password_hash = $7, disabled = $8 WHERE issuer = $9 AND subject = $10`,
+			err := tx.exec(`UPDATE users SET username = $1, username_key = $2, email = $3, email_key = $4,
+				email_verified = $5, name = $6, disabled = $7 WHERE issuer = $8 AND subject = $9`,
 				user.Username, strings.ToLower(user.Username), user.Email, strings.ToLower(user.Email),
-				oneIf(user.EmailVerified), user.Name, user.PasswordHash, oneIf(user.Disabled), i.id, string(user.Subject))
+				oneIf(user.EmailVerified), user.Name, oneIf(user.Disabled), i.id, string(user.Subject))
+			if err != nil || user.PasswordHash == was.PasswordHash {
+				return err
+			}
+			return tx.exec(`UPDATE users SET password_hash = $1, password_changed_at = $2, failures = 0, locked_until = 0
+				WHERE issuer = $3 AND subject = $4`, user.PasswordHash, millis(now), i.id, string(user.Subject))
 		})
 		if conflict(err) {
 			err = ErrExists
@@ -149,7 +154,7 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 
 // sameFile reports whether the file says of a user what it said before.
 func sameFile(was, user local.Account) bool {
-	was.Groups, was.Epoch = user.Groups, user.Epoch // not said there
+	was.Groups, was.Epoch, was.Password = user.Groups, user.Epoch, user.Password // not said there
 	return reflect.DeepEqual(was, user)
 }
 
@@ -211,6 +216,9 @@ func (i *Issuer) declareGroups(tx *tx, groups []Group, now time.Time) error {
 			}
 			if err != nil {
 				return err
+			}
+			if account.Source != local.SourceName {
+				return &DeclarationError{fmt.Errorf("group %q names the member %q, whose groups are kept by the source %s", group.Name, member, account.Source)}
 			}
 			if err := i.addMember(tx, group.Name, account.Subject); err != nil {
 				return err

@@ -66,14 +66,10 @@ func (i *Issuer) Grant(ctx context.Context, id string) (grant.Grant, error) {
 	return readGrant(i.db.row(ctx, `SELECT `+grantColumns+` FROM grants WHERE issuer = $1 AND id = $2`, i.id, id))
 }
 
-// GrantFilter says which grants are meant: those to which all that is set
-// applies.
-type GrantFilter struct {
-	Subject oidc.Subject
-	Client  oidc.ClientID
-}
+// GrantFilter says which grants are meant.
+type GrantFilter = grant.Filter
 
-func (f GrantFilter) apply(q *query) {
+func (q *query) only(f GrantFilter) {
 	if f.Subject != "" {
 		q.and(`subject = `, string(f.Subject))
 	}
@@ -89,7 +85,7 @@ func (i *Issuer) GrantList(ctx context.Context, filter GrantFilter, page Page, n
 		text: `SELECT ` + grantColumns + ` FROM grants WHERE issuer = $1 AND expires_at > $2 AND ended_at = 0 AND redeemed_at <> 0`,
 		args: []any{i.id, millis(now)},
 	}
-	filter.apply(&q)
+	q.only(filter)
 	if err := q.page("created_at", page); err != nil {
 		return nil, "", err
 	}
@@ -150,7 +146,7 @@ func (i *Issuer) EndGrants(ctx context.Context, filter GrantFilter, now time.Tim
 		text: `UPDATE grants SET ended_at = $1 WHERE issuer = $2 AND ended_at = 0 AND expires_at > $1`,
 		args: []any{millis(now), i.id},
 	}
-	filter.apply(&q)
+	q.only(filter)
 	err = i.db.write(ctx, func(tx *tx) error {
 		ended, err = tx.changed(q.text, q.args...)
 		return err

@@ -11,18 +11,30 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 )
 
 // Group is a group of local users.
-type Group struct {
-	Name     string
-	Members  []string // user names, sorted
-	Declared bool
-}
+type Group = local.Group
 
 // ErrNoGroup means that there is no such group.
-var ErrNoGroup = errors.New("no such group")
+var ErrNoGroup = local.ErrNoGroup
+
+// GroupSizes returns all groups, ordered by name.
+func (i *Issuer) GroupSizes(ctx context.Context) ([]local.GroupSize, error) {
+	groups := []local.GroupSize{}
+	err := i.db.each(ctx, func(row scanner) error {
+		var group local.GroupSize
+		var declared int
+		err := row.Scan(&group.Name, &declared, &group.Members)
+		group.Declared = declared == 1
+		groups = append(groups, group)
+		return err
+	}, `SELECT name, declared, (SELECT COUNT(*) FROM group_members m WHERE m.issuer = g.issuer AND m.group_name = g.name)
+		FROM user_groups g WHERE issuer = $1 ORDER BY name`, i.id)
+	return groups, err
+}
 
 // GroupList returns all groups with their members, ordered by name.
 func (i *Issuer) GroupList(ctx context.Context) ([]Group, error) {

@@ -87,6 +87,16 @@ func (db *DB) SetIssuerURL(ctx context.Context, id string, url oidc.Issuer) erro
 	})
 }
 
+// Counts returns how many users, groups and clients there are, and how many
+// live sessions and grants.
+func (i *Issuer) Counts(ctx context.Context, now time.Time) (users, groups, clients, sessions, grants int, err error) {
+	err = i.db.row(ctx, `SELECT (SELECT COUNT(*) FROM users WHERE issuer = $1), (SELECT COUNT(*) FROM user_groups WHERE issuer = $1),
+		(SELECT COUNT(*) FROM clients WHERE issuer = $1), (SELECT COUNT(*) FROM sessions WHERE issuer = $1 AND expires_at > $2),
+		(SELECT COUNT(*) FROM grants WHERE issuer = $1 AND expires_at > $2 AND ended_at = 0 AND redeemed_at <> 0)`,
+		i.id, millis(now)).Scan(&users, &groups, &clients, &sessions, &grants)
+	return users, groups, clients, sessions, grants, plain(err)
+}
+
 // Sweep deletes the sessions and grants that have expired, and the grants
 // whose code nobody came for. If another process is at it, it leaves the rest
 // to that one.

@@ -4,20 +4,18 @@
 package store
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tegata/tegata/internal/identity"
 )
 
 // Page is a part of a list.
-type Page struct {
-	Limit int    // at most so many; zero: all
-	After string // as the part before returned it; empty: from the start
-}
+type Page = identity.Page
 
 // ErrPage means that Page.After was not returned by a list.
-var ErrPage = errors.New("a list does not go on there")
+var ErrPage = identity.ErrPage
 
 // query is a statement that grows with what was asked for. Values are always
 // arguments, never text.

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -56,24 +55,6 @@ func (c Cost) Validate() error {
 // ErrNoHash means that a text is no password hash that can be read here.
 var ErrNoHash = errors.New("not a password hash: argon2id ($argon2id$…) and bcrypt ($2a$, $2b$, $2y$) are known")
 
-// minPasswordLength and maxPasswordLength bound a password in characters
-// (NIST SP 800-63B, section 3.1.1.2: at least 8, and at least 64 accepted).
-const (
-	minPasswordLength = 8
-	maxPasswordLength = 1024
-)
-
-// CheckPassword tells why a password cannot be set, or returns nil.
-func CheckPassword(password secret.String) error {
-	switch n := utf8.RuneCountInString(password.Reveal()); {
-	case n < minPasswordLength:
-		return fmt.Errorf("the password has %d characters; at least %d are needed", n, minPasswordLength)
-	case n > maxPasswordLength:
-		return fmt.Errorf("the password has more than %d characters", maxPasswordLength)
-	}
-	return nil
-}
-
 // Hasher makes and checks password hashes. Each takes much memory, so only as
 // many run at once as there are processors; the others wait their turn.
 type Hasher struct {
@@ -105,7 +86,7 @@ func (h *Hasher) Hash(ctx context.Context, password secret.String) (string, erro
 // Check reports whether the password is the one of the hash. The error is
 // ErrNoHash or the context's.
 func (h *Hasher) Check(ctx context.Context, hash string, password secret.String) (bool, error) {
-	if len(password.Reveal()) > 4*maxPasswordLength {
+	if len(password.Reveal()) > 4*maxBytes { // of earlier versions
 		return false, nil
 	}
 	if isBcrypt(hash) {
