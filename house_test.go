@@ -259,13 +259,17 @@ var arrows = []struct{ from, to, because string }{
 	{"internal/keyring", "", "it keeps one text for whoever asks; what for is their business"},
 	{"internal/execcredential", "", "kubectl's wire form and nothing else"},
 
-	{"internal/admin", "internal/provider internal/cognito internal/store internal/identity internal/clientregistry internal/signingkey internal/audit internal/metrics internal/seal", "the only place that wires the provider's parts together, so that configuration ends here and parts receive finished values"},
+	{"internal/admin", "internal/provider internal/cognito internal/store internal/identity internal/clientregistry internal/signingkey internal/secondfactor internal/audit internal/metrics internal/seal", "the only place that wires the provider's parts together, so that configuration ends here and parts receive finished values"},
+	{"=internal/admin", "internal/admin/dex", "what a configuration of Dex says in our words; the command prints it, and checks it as any other"},
 	{"internal/store/storetest", "=internal/store", "the suite that both engines pass"},
-	{"internal/store", "internal/provider/grant internal/provider/session internal/identity internal/clientregistry internal/signingkey internal/audit internal/seal", "storage serves the domain: it knows their types, and none of them knows SQL"},
+	{"internal/store", "internal/provider/grant internal/provider/session internal/identity internal/clientregistry internal/signingkey internal/secondfactor internal/audit internal/seal", "storage serves the domain: it knows their types, and none of them knows SQL"},
 	{"internal/cognito", "internal/provider internal/identity internal/clientregistry internal/signingkey internal/audit", "a second face of the same parts"},
 	{"=internal/provider", "internal/provider", "the map of an issuer mounts each endpoint; endpoints know no other endpoint and return to it"},
 	{"internal/provider", "internal/provider/grant internal/provider/session internal/provider/page internal/provider/answer internal/provider/claims", "what endpoints share"},
-	{"internal/provider", "internal/identity internal/clientregistry internal/signingkey internal/audit internal/seal", "an endpoint asks who the user is, who the client is, and for a signature"},
+	{"internal/provider", "internal/identity internal/clientregistry internal/signingkey internal/secondfactor internal/audit internal/seal", "an endpoint asks who the user is, who the client is, what else proves it, and for a signature"},
+	{"internal/provider/page internal/plugin", "internal/qrcode", "a picture of a code"},
+	{"internal/secondfactor", "=internal/identity internal/seal", "a factor is a user's, and its secret is sealed"},
+	{"internal/provider/portal", "internal/kubeconfig", "the portal hands out kubeconfigs that the plugin's side reads and changes: one package says how they are written"},
 	{"internal/identity internal/clientregistry internal/signingkey", "internal/audit internal/seal", "what is secret at rest is sealed, what was decided is told"},
 	{"=internal/clientregistry", "internal/clientregistry/expression", "a client with a wrong expression is refused when it is registered"},
 	{"=internal/identity", "internal/identity", "the map of the sources"},
@@ -277,7 +281,7 @@ var arrows = []struct{ from, to, because string }{
 	{"internal/cluster internal/rbac internal/workload internal/doctor", "internal/kubeconfig", "they are told which cluster to look at"},
 	{"internal/kubeconfig", "", "a file format"},
 
-	{"internal/oidc internal/secret internal/exit internal/jws internal/seal internal/secondfactor", "", "leaves, which both sides can afford"},
+	{"internal/oidc internal/secret internal/exit internal/jws internal/seal internal/qrcode", "", "leaves, which both sides can afford"},
 	{"tools", "", "what packs a release reads files, and nothing of the product"},
 	{"internal/oidctest internal/kubetest test", "*", "they exist for tests, and only tests import them"},
 }
@@ -285,7 +289,7 @@ var arrows = []struct{ from, to, because string }{
 // leaves import the standard library, of this module only secret, and of
 // other modules only what stands here: the cryptography is not ours.
 var leaves = map[string]string{
-	"internal/oidc": "", "internal/secret": "", "internal/exit": "", "internal/jws": "",
+	"internal/oidc": "", "internal/secret": "", "internal/exit": "", "internal/jws": "", "internal/qrcode": "",
 	"internal/seal": "golang.org/x/crypto",
 }
 

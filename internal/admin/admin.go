@@ -75,6 +75,7 @@ func newRoot(env Env) *cobra.Command {
 		newSession(env),
 		newGrant(env),
 		newKey(env),
+		newLDAP(env),
 		newIssuer(env),
 		newBackup(env),
 		newExport(env),

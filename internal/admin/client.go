@@ -47,6 +47,8 @@ type clientView struct {
 	Sources   []string `json:"sources,omitempty"`
 	Consent   string   `json:"consent,omitempty"`
 
+	SecondFactor bool `json:"second_factor,omitempty"`
+
 	GroupsClaim    string                          `json:"groups_claim,omitempty"`
 	GroupsFilter   string                          `json:"groups_filter,omitempty"`
 	GroupsPrefix   string                          `json:"groups_prefix,omitempty"`
@@ -62,7 +64,7 @@ func viewClient(c clientregistry.Client) clientView {
 		ID: string(c.ID), Name: c.Name, Public: c.Public(), KeyIDs: c.KeyIDs(), TLSSubject: c.TLSSubject,
 		RedirectURIs: append([]string{}, c.RedirectURIs...), PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		BackChannelLogoutURI: c.BackChannelLogoutURI, Origins: c.Origins,
-		Scopes: c.AllowedScopes(), Audiences: c.Audiences, Sources: c.Sources, Consent: c.Consent,
+		Scopes: c.AllowedScopes(), Audiences: c.Audiences, Sources: c.Sources, Consent: c.Consent, SecondFactor: c.SecondFactor,
 		GroupsClaim: c.GroupsClaim, GroupsFilter: c.GroupsFilter, GroupsPrefix: c.GroupsPrefix, Claims: c.Claims,
 		SigningAlg: c.SigningAlg, AccessTokenAlg: c.AccessTokenAlg, Lifetimes: map[string]string{}, Declared: c.Declared,
 	}
@@ -107,6 +109,9 @@ func (v clientView) table(w io.Writer) {
 	some("Audience", v.Audiences...)
 	some("Source", v.Sources...)
 	some("Consent", v.Consent)
+	if v.SecondFactor {
+		row(w, "Second factor", "needed")
+	}
 	row(w, "Groups claim", orIssuers(v.GroupsClaim))
 	some("Groups filter", v.GroupsFilter)
 	some("Groups prefix", v.GroupsPrefix)

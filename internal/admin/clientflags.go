@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,6 +120,16 @@ func jsonValue(value string) clientregistry.Claim {
 	return clientregistry.Claim{Value: json.RawMessage(value)}
 }
 
+// truth declares a flag that is said or taken back.
+func (f *clientFlags) truth(c *cobra.Command, name, usage string, field func(*clientregistry.Client) *bool) {
+	c.Flags().Var(&clientFlag{kind: "bool", set: func(value string) error {
+		yes, err := strconv.ParseBool(value)
+		f.changes = append(f.changes, func(client *clientregistry.Client) { *field(client) = yes })
+		return err
+	}}, name, usage)
+	c.Flags().Lookup(name).NoOptDefVal = "true"
+}
+
 // keys declares the flag that names a file of public keys.
 func (f *clientFlags) keys(c *cobra.Command) {
 	c.Flags().Var(&clientFlag{kind: "text", set: func(path string) error {
@@ -172,6 +183,7 @@ func (f *clientFlags) register(c *cobra.Command) {
 	f.list(c, "audience", "`AUDIENCE` that a token exchange may narrow its tokens to; repeat for more", commas, func(c *client) *[]string { return &c.Audiences })
 	f.list(c, "source", "`SOURCE` whose end users may use it; repeat for more (all)", commas, func(c *client) *[]string { return &c.Sources })
 	f.text(c, "consent", "`WHEN` the end user is asked: always or never (by what the client is)", func(c *client) *string { return &c.Consent })
+	f.truth(c, "second-factor", "everybody who uses it needs a second factor; =false takes it back", func(c *client) *bool { return &c.SecondFactor })
 
 	f.text(c, "groups-claim", "`CLAIM` that holds the groups in its tokens (the issuer's)", func(c *client) *string { return &c.GroupsClaim })
 	f.text(c, "groups-filter", "`REGEXP` that a group must match as a whole to be told", func(c *client) *string { return &c.GroupsFilter })

@@ -51,16 +51,25 @@ type config struct {
 // IssuerConfig is what each issuer has of its own. (The YAML library inlines
 // exported types alone.)
 type IssuerConfig struct {
-	ID            string           `yaml:"id"`
-	Issuer        string           `yaml:"issuer"`
-	SigningAlg    string           `yaml:"signing_alg"`
-	Keys          keysConfig       `yaml:"keys"`
-	GroupsClaim   string           `yaml:"groups_claim"`
-	Lifetimes     lifetimes        `yaml:"lifetimes"`
-	PasswordGrant bool             `yaml:"password_grant"`
-	Users         []declaredUser   `yaml:"users"`
-	Groups        []declaredGroup  `yaml:"groups"`
-	Clients       []declaredClient `yaml:"clients"`
+	ID             string           `yaml:"id"`
+	Issuer         string           `yaml:"issuer"`
+	SigningAlg     string           `yaml:"signing_alg"`
+	Keys           keysConfig       `yaml:"keys"`
+	GroupsClaim    string           `yaml:"groups_claim"`
+	Lifetimes      lifetimes        `yaml:"lifetimes"`
+	PasswordGrant  bool             `yaml:"password_grant"`
+	Sources        []sourceConfig   `yaml:"sources"`
+	PasswordPolicy passwordPolicy   `yaml:"password_policy"`
+	Users          []declaredUser   `yaml:"users"`
+	Groups         []declaredGroup  `yaml:"groups"`
+	Clients        []declaredClient `yaml:"clients"`
+
+	IssuerCA string            `yaml:"issuer_ca"`
+	Clusters []declaredCluster `yaml:"clusters"`
+
+	Administrators []string `yaml:"administrators"` // groups
+
+	SecondFactor secondFactorConfig `yaml:"second_factor"`
 
 	atRunTime bool // it stands in the database, not in the file
 }
@@ -183,7 +192,11 @@ func loadConfig(env Env, path string) (config, error) {
 		for i := range issuer.Clients { // shared with the configuration
 			relative = append(relative, &issuer.Clients[i].SecretFile, &issuer.Clients[i].JWKSFile)
 		}
+		for i := range issuer.Sources {
+			relative = append(relative, issuer.Sources[i].files()...)
+		}
 	}
+	relative = append(relative, c.clusterFiles()...)
 	for _, p := range relative {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
@@ -327,7 +340,22 @@ func (c IssuerConfig) check() error {
 	if l.Session != 0 && l.SessionIdle > l.Session {
 		return errors.New("lifetimes: session_idle is longer than session")
 	}
-	return c.checkDeclared()
+	if err := c.PasswordPolicy.policy(c.Issuer).Validate(); err != nil {
+		return fmt.Errorf("password_policy: %w", err)
+	}
+	if err := c.checkSources(); err != nil {
+		return err
+	}
+	if err := c.SecondFactor.check(); err != nil {
+		return fmt.Errorf("second_factor: %w", err)
+	}
+	if err := c.checkAdministrators(); err != nil {
+		return err
+	}
+	if err := c.checkDeclared(); err != nil {
+		return err
+	}
+	return c.checkClusters()
 }
 
 func (c IssuerConfig) checkDeclared() error {
@@ -442,6 +470,9 @@ func (c IssuerConfig) providerLifetimes() provider.Lifetimes {
 func (c config) declarations(env Env) ([]store.Declaration, error) {
 	var all []store.Declaration
 	for _, issuer := range c.issuers() {
+		if _, _, err := issuer.clusters(env.Now()); err != nil {
+			return nil, err
+		}
 		declared, err := issuer.declaration(env, c.TLS.ClientCA != "")
 		if err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 )
 
 func newConfig(env Env) *cobra.Command {
-	return holder("config", "Work with the configuration file", newConfigCheck(env))
+	return holder("config", "Work with the configuration file", newConfigCheck(env), newConfigImport(env))
 }
 
 func newConfigCheck(env Env) *cobra.Command {
@@ -57,6 +57,16 @@ secrets and certificates that cannot be read. Nothing is changed.`,
 			}
 			if _, err := conf.TLS.clientAuthorities(); err != nil {
 				return err
+			}
+			for _, one := range conf.issuers() {
+				if err := one.readSources(env); err != nil {
+					return err
+				}
+			}
+			for _, one := range conf.issuers() {
+				for _, sentence := range one.undeclaredClients() {
+					fmt.Fprintln(env.Stderr, "note: "+sentence)
+				}
 			}
 			var users, groups, clients int
 			for _, one := range declared {

@@ -43,6 +43,8 @@ type declaredClient struct {
 	Sources   []string `yaml:"sources"`
 	Consent   string   `yaml:"consent"`
 
+	SecondFactor bool `yaml:"second_factor"`
+
 	GroupsClaim    string          `yaml:"groups_claim"`
 	GroupsFilter   string          `yaml:"groups_filter"`
 	GroupsPrefix   string          `yaml:"groups_prefix"`
@@ -74,7 +76,7 @@ func (d declaredClient) client() (clientregistry.Client, error) {
 		Authentication: clientregistry.Method(d.Authentication), TLSSubject: d.TLSSubject,
 		RedirectURIs: d.RedirectURIs, PostLogoutRedirectURIs: d.PostLogoutRedirectURIs,
 		BackChannelLogoutURI: d.BackChannelLogoutURI, Origins: d.Origins,
-		Scopes: d.Scopes, Audiences: d.Audiences, Sources: d.Sources, Consent: d.Consent,
+		Scopes: d.Scopes, Audiences: d.Audiences, Sources: d.Sources, Consent: d.Consent, SecondFactor: d.SecondFactor,
 		GroupsClaim: d.GroupsClaim, GroupsFilter: d.GroupsFilter, GroupsPrefix: d.GroupsPrefix,
 		SigningAlg: d.SigningAlg, AccessTokenAlg: d.AccessTokenAlg,
 		Lifetimes: clientregistry.Lifetimes{

@@ -116,7 +116,7 @@ func TestReferenceIsWhatTheCommandsAre(t *testing.T) {
 
 For the identity team, at a terminal: every command and every flag. This page is written from the commands themselves by ` + "`go test ./internal/admin -update`" + `; do not edit it.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted. Results are on standard output, everything else on standard error; commands that print results take ` + "`--output json`" + `.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found, 130 interrupted. Results are on standard output, everything else on standard error; commands that print results take ` + "`--output json`" + `.
 
 `)
 	all := commands(t)
@@ -224,6 +224,7 @@ func TestConfigurationReferenceExamplesAreGood(t *testing.T) {
 			}
 		}
 		writeCertificate(t, "tls.crt", "tls.key")
+		writeCertificate(t, "k8s-ca.crt", "k8s-ca.key")
 		tegata(t, nil, "", "config", "check", "tegata.yaml").must(t)
 	}
 }

@@ -27,7 +27,7 @@ const (
 var pendingRequest = regexp.MustCompile(`name="request" value="([^"]*)"`)
 
 // logIn goes through a whole login at the server as a person with a browser
-// would, and exchanges the code.
+// would, and exchanges the code. A fifth argument is the client's secret.
 func logIn(ts *testscript.TestScript, _ bool, args []string) {
 	name, client, scope, userAgent := args[0], args[1], args[2], args[3]
 	p := ts.Value(serverKey{}).(*process)
@@ -65,10 +65,14 @@ func logIn(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no code:\n%s", page)
 	}
 	ts.Check(err)
-	answer, body := send(http.MethodPost, "/token", url.Values{
+	form := url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {client}, "code": {location.Query().Get("code")},
 		"redirect_uri": {"http://localhost:8000"}, "code_verifier": {codeVerifier},
-	})
+	}
+	if len(args) > 4 {
+		form.Set("client_secret", args[4])
+	}
+	answer, body := send(http.MethodPost, "/token", form)
 	if answer.StatusCode != http.StatusOK {
 		ts.Fatalf("no tokens: %s", body)
 	}

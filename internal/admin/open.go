@@ -75,6 +75,11 @@ func (p place) one(env Env) (config, error) {
 	if err != nil {
 		return config{}, err
 	}
+	return p.choose(env, c)
+}
+
+// choose makes the issuer that a command is about the only one.
+func (p place) choose(env Env, c config) (config, error) {
 	wanted := cmp.Or(p.issuer, env.getenv("TEGATA_ISSUER"))
 	var known []string
 	for _, issuer := range c.issuers() {

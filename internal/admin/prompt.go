@@ -16,7 +16,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tegata/tegata/internal/exit"
-	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/secret"
 )
 
@@ -27,15 +26,16 @@ const maxLine = 8 << 10
 // that of one that had none to begin with never changes.
 const quietTries = 10_000
 
-// newPassword reads a password: from standard input if fromStdin, otherwise
-// twice at the terminal. Never from an argument, which every process can see.
-func (env Env) newPassword(ctx context.Context, who string, fromStdin bool) (secret.String, error) {
+// newPassword reads a password that check takes: from standard input if
+// fromStdin, otherwise twice at the terminal. Never from an argument, which
+// every process can see.
+func (env Env) newPassword(ctx context.Context, who string, fromStdin bool, check func(secret.String) error) (secret.String, error) {
 	if fromStdin {
 		password, err := readSecret(ctx, env.Stdin)
 		if err != nil {
 			return secret.String{}, fmt.Errorf("reading the password: %w", err)
 		}
-		return password, local.CheckPassword(password)
+		return password, check(password)
 	}
 	terminal, ok := env.Stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
@@ -45,7 +45,7 @@ func (env Env) newPassword(ctx context.Context, who string, fromStdin bool) (sec
 	if err != nil {
 		return secret.String{}, err
 	}
-	if err := local.CheckPassword(first); err != nil {
+	if err := check(first); err != nil {
 		return secret.String{}, err
 	}
 	second, err := env.ask(ctx, terminal, "Once more: ")
@@ -56,6 +56,19 @@ func (env Env) newPassword(ctx context.Context, who string, fromStdin bool) (sec
 		return secret.String{}, errors.New("the two passwords differ; nothing was changed")
 	}
 	return first, nil
+}
+
+// password reads the password that somebody has: from standard input if
+// fromStdin, otherwise at the terminal.
+func (env Env) password(ctx context.Context, who string, fromStdin bool) (secret.String, error) {
+	if fromStdin {
+		return readSecret(ctx, env.Stdin)
+	}
+	terminal, ok := env.Stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return secret.String{}, exit.Misuse("pipe the password in and add --password-stdin", "there is no terminal to ask for a password")
+	}
+	return env.ask(ctx, terminal, "Password for "+who+": ")
 }
 
 // ask reads one line without showing it. A signal ends it and gives the

@@ -71,11 +71,22 @@ func (s *server) follow(ctx context.Context) {
 	}
 }
 
-// files is a sum of what the configuration and the certificate are now; a
-// file that cannot be read counts as empty.
+// files is a sum of what the configuration, the certificate and the files of
+// sources are now; a file that cannot be read counts as empty.
 func (s *server) files() [sha256.Size]byte {
 	sum := sha256.New()
-	for _, path := range []string{s.config.path, s.config.TLS.Certificate, s.config.TLS.Key} {
+	watched := []string{s.config.path, s.config.TLS.Certificate, s.config.TLS.Key}
+	for _, issuer := range s.config.issuers() {
+		for i := range issuer.Sources {
+			for _, path := range issuer.Sources[i].files() {
+				watched = append(watched, *path)
+			}
+		}
+	}
+	for _, path := range s.config.clusterFiles() {
+		watched = append(watched, *path)
+	}
+	for _, path := range watched {
 		if path == "" {
 			continue
 		}

@@ -104,6 +104,11 @@ func (s *server) run(ctx context.Context) (err error) {
 	if _, err := s.config.declarations(s.env); err != nil {
 		return err
 	}
+	for _, issuer := range s.config.issuers() {
+		if err := issuer.readSources(s.env); err != nil {
+			return err
+		}
+	}
 
 	// Step 2: the storage, the certificate and the port, which with --dev
 	// decides the issuer. What is refused up to here has changed no row.
@@ -135,8 +140,12 @@ func (s *server) run(ctx context.Context) (err error) {
 	defer listener.Close()
 
 	// Step 3: the issuers, with what the file declares.
+	devCA, err := s.devAuthority()
+	if err != nil {
+		return err
+	}
 	s.site = &site{
-		env: s.env, db: db, log: s.log, clientCAs: clients.trusted, throttles: map[string]*authorize.Throttle{},
+		env: s.env, db: db, log: s.log, clientCAs: clients.trusted, devCA: devCA, throttles: map[string]*authorize.Throttle{},
 		sinks: s.trail.sinks(),
 	}
 	stopMetrics, err := s.serveMetrics(ctx)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/metrics"
 )
 
@@ -24,6 +25,7 @@ func (s *server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	}
 	s.counts = metrics.New(s.env.version(), s.env.Now)
 	s.site.sinks = append(s.site.sinks, s.counts.Event)
+	s.site.observe = func(asked identity.Asked) { s.counts.Asked(asked.Source, asked.What, asked.Took, asked.Failed) }
 	ready := func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
+	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider"
@@ -35,10 +36,12 @@ type site struct {
 	db        *database
 	log       *slog.Logger
 	clientCAs *x509.CertPool
+	devCA     []byte // the local certificate authority, with --dev
 	sinks     []func(audit.Event)
 
 	// throttles outlive a reload: whoever guesses does not start anew.
 	throttles map[string]*authorize.Throttle
+	observe   func(identity.Asked) // counts questions to sources; nil: nobody does
 
 	current atomic.Pointer[generation]
 }
@@ -49,6 +52,7 @@ type generation struct {
 	hosted  []*hosted // the longest path first
 	stop    context.CancelFunc
 	tended  sync.WaitGroup
+	closing []func() // of the sources
 }
 
 // hosted is one issuer that is being served.
@@ -140,23 +144,37 @@ func (s *site) host(ctx, tending context.Context, in *generation, c IssuerConfig
 		throttle = authorize.NewThrottle(s.env.Now)
 		s.throttles[c.ID] = throttle
 	}
+	trail := &audit.Trail{Issuer: address, Now: s.env.Now, Sinks: s.sinks}
+	sources, err := s.sources(c, in, opened, opened.localSource(s.env, hasher, trail))
+	if err != nil {
+		return nil, err
+	}
+	clusters, issuerCA, err := s.clustersOf(ctx, c, opened)
+	if err != nil {
+		return nil, err
+	}
 	made, err := provider.New(provider.Config{
 		ID:          c.ID,
 		Issuer:      address,
 		Storage:     opened,
-		Source:      &local.Source{Accounts: opened, Hasher: hasher},
+		Source:      sources,
 		Keys:        keys,
 		Secret:      opened.secret,
 		SigningAlg:  c.SigningAlg,
 		GroupsClaim: c.GroupsClaim,
 		Lifetimes:   c.providerLifetimes(),
 
+		Clusters:          clusters,
+		Authority:         issuerCA,
+		SourceTitles:      sourceTitles(sources),
+		Administration:    c.administration(opened, whole.Audit),
+		SecondFactor:      c.SecondFactor.policy(),
 		PasswordGrant:     c.PasswordGrant,
 		ClientAuthorities: s.clientCAs,
 
 		Throttle: throttle,
 		Ready:    opened.db.Ping,
-		Audit:    &audit.Trail{Issuer: address, Now: s.env.Now, Sinks: s.sinks},
+		Audit:    trail,
 		Now:      s.env.Now,
 		Log:      s.log,
 	})
@@ -165,6 +183,19 @@ func (s *site) host(ctx, tending context.Context, in *generation, c IssuerConfig
 	}
 	in.tended.Go(func() { keys.Keep(tending, s.log) })
 	return &hosted{made, opened, u.Host, strings.TrimSuffix(u.Path, "/")}, nil
+}
+
+// sources opens the sources of an issuer, which end with the generation.
+func (s *site) sources(c IssuerConfig, in *generation, opened *issuer, accounts *local.Source) (*identity.Sources, error) {
+	members, end, err := c.sources(s.env, accounts)
+	if err != nil {
+		return nil, err
+	}
+	in.closing = append(in.closing, end)
+	return &identity.Sources{
+		Members: members, Memory: opened, Seal: opened.secret.Derive("what sources are asked with"), Now: s.env.Now, Log: s.log,
+		Observe: s.observe,
+	}, nil
 }
 
 // openKeys loads the signing keys, and makes those that are due.
@@ -181,6 +212,9 @@ func openKeys(ctx context.Context, opened *issuer) (*signingkey.KeySet, error) {
 func (g *generation) end() {
 	g.stop()
 	g.tended.Wait()
+	for _, end := range g.closing {
+		end()
+	}
 }
 
 // close waits until ctx ends for the clients that are being told of a logout.

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -53,7 +54,7 @@ func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
 	case *ast.NullNode:
 		return nil // a key without a value is a key that is left out
 	}
-	if t == reflect.TypeFor[duration]() {
+	if t == reflect.TypeFor[duration]() || t == reflect.TypeFor[time.Duration]() {
 		if new(duration).UnmarshalText([]byte(node.GetToken().Value)) != nil {
 			return exit.Misuse("", "%s:%d: %w", path, node.GetToken().Position.Line, errNoDuration)
 		}
@@ -80,7 +81,7 @@ func unknownKeys(path string, node ast.Node, t reflect.Type, at string) error {
 		}
 		fields := map[string]reflect.Type{}
 		for _, field := range reflect.VisibleFields(t) { // those of inlined structs too
-			if name := field.Tag.Get("yaml"); name != "" && name != ",inline" {
+			if name := field.Tag.Get("yaml"); name != "" && name != "-" && name != ",inline" {
 				fields[name] = field.Type
 			}
 		}

@@ -31,7 +31,13 @@ const (
 	LoginRefused Act = "login_refused" // Reason says why
 	LoggedOut    Act = "logout"
 
+	// Reason says by which methods, by their names in RFC 8176, or which ID.
+	FactorProven  Act = "second_factor"
+	FactorAdded   Act = "second_factor_added"
+	FactorRemoved Act = "second_factor_removed"
+
 	PasswordChanged Act = "password_changed" // by the person
+	Locked          Act = "account_locked"   // for a while, after too many wrong passwords
 
 	Granted  Act = "grant"         // a client was given a code, or tokens without one
 	Denied   Act = "grant_denied"  // the end user, or a rule, said no

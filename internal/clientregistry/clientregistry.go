@@ -62,6 +62,8 @@ type Client struct {
 	Audiences []string    `json:"audiences,omitempty"` // that a token exchange may narrow its tokens to (RFC 8693)
 	Sources   []string    `json:"sources,omitempty"`   // whose end users may use it; empty: all
 	Consent   string      `json:"consent,omitempty"`   // always, never; empty: asked of public clients on a loopback address
+	// SecondFactor is needed of everybody who uses it.
+	SecondFactor bool `json:"second_factor,omitempty"`
 
 	// What its tokens say, and for how long.
 	GroupsClaim    string           `json:"groups_claim,omitempty"`     // empty: the issuer's

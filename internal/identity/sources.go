@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -38,6 +39,9 @@ type Sources struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Observe func(Asked) // called for each question to a member; nil: nobody counts
+
+	mu     sync.Mutex           // guards the field below
+	silent map[string]time.Time // members that could not be asked, and until when nobody tries
 }
 
 // Member is one of them. It takes passwords or it redirects.
@@ -60,27 +64,30 @@ type Member struct {
 // Redirecting is a source whose users prove who they are at another place, to
 // which the browser is sent.
 type Redirecting interface {
-	// Begin returns where the browser goes.
-	Begin(ctx context.Context, d Departure) (address string, err error)
+	// Begin returns where the browser goes, but for the state, which the
+	// caller adds. attempt is what Finish needs, and nobody else may know it.
+	Begin(ctx context.Context, d Departure) (address string, attempt secret.String, err error)
 	// Finish reads the answer. kept is with what the source can be asked
 	// again; it may be empty. It returns a *DeniedError if the person, or a
 	// rule, said no.
 	Finish(ctx context.Context, redirectURI string, attempt secret.String, answer url.Values) (user User, kept secret.String, err error)
-	// Refresh asks again. ErrNotFound means that the source does not vouch
-	// for the subject any more; any other error, that it could not be asked.
+	// Refresh asks again. ErrNotFound or a *DeniedError mean that the source
+	// does not vouch for the subject any more; any other error, that it could
+	// not be asked. fresh takes the place of kept if it is not empty, also
+	// beside an error.
 	Refresh(ctx context.Context, subject oidc.Subject, kept secret.String) (user User, fresh secret.String, err error)
+	// LogOut returns where the browser ends its session at the source, and
+	// from where it comes back to redirectURI with the state. Empty: the source
+	// has no such place, or is not to be told.
+	LogOut(ctx context.Context, kept secret.String, redirectURI, state string) (address string, err error)
 }
 
 // Departure is how a browser is sent to a source.
 type Departure struct {
 	RedirectURI string // where the answer goes
-	State       string // comes back with the answer
-	// Attempt is new for each departure, and known to nobody else: nonce and
-	// PKCE verifier are derived from it. It has at least 128 bits of chance.
-	Attempt   secret.String
-	LoginHint string // may be empty
-	UILocales string // may be empty
-	Fresh     bool   // the credential must be given again
+	LoginHint   string // may be empty
+	UILocales   string // may be empty
+	Fresh       bool   // the credential must be given again
 }
 
 // Asked is one question to a source.
@@ -210,7 +217,7 @@ func (m Member) failed(err error) error {
 
 // decides reports whether the error is an answer of the source.
 func decides(err error) bool {
-	for _, answer := range []error{ErrWrongCredentials, ErrDisabled, ErrLocked, ErrPasswordExpired, ErrNotFound, ErrNoPasswordChange} {
+	for _, answer := range []error{ErrWrongCredentials, ErrDisabled, ErrLocked, ErrPasswordExpired, ErrTemporaryExpired, ErrNotFound, ErrNoPasswordChange} {
 		if errors.Is(err, answer) {
 			return true
 		}
@@ -221,8 +228,14 @@ func decides(err error) bool {
 }
 
 func (s *Sources) asked(m Member, what string, begun time.Time, err error) {
+	answered := err == nil || decides(err)
+	// What somebody types, and that a caller went away, must not keep others
+	// from being looked at: it says nothing of the source.
+	if m.Name != Local && (answered || what == "lookup" && !errors.Is(err, context.Canceled)) {
+		s.heard(m, answered)
+	}
 	if s.Observe != nil && m.Name != Local {
-		s.Observe(Asked{Source: m.Name, What: what, Took: s.Now().Sub(begun), Failed: err != nil && !decides(err)})
+		s.Observe(Asked{Source: m.Name, What: what, Took: s.Now().Sub(begun), Failed: !answered})
 	}
 }
 
@@ -243,48 +256,53 @@ func (s *Sources) remember(ctx context.Context, m Member, user User, kept secret
 	if err != nil {
 		return User{}, err
 	}
-	sealed := ""
-	if !kept.IsZero() {
-		sealed = s.Seal.Seal([]byte(kept.Reveal()), string(user.Subject))
-	}
-	user, err = s.Memory.Remember(ctx, Remembered{User: user, ConfirmedAt: s.Now(), Sealed: sealed})
+	user, err = s.Memory.Remember(ctx, Remembered{User: user, ConfirmedAt: s.Now(), Sealed: s.close(user.Subject, kept)})
 	if err != nil {
 		return User{}, fmt.Errorf("remembering a user of %s: %w", m.Name, err)
 	}
 	return user, nil
 }
 
-// named gives a user the names that they have here. Names that Kubernetes
-// keeps for itself would make anybody an administrator who can write into the
-// source: such a group is left out, such a user is not let in.
+// named gives a user the names that they have here, and tells of the groups
+// that are left out.
 func (s *Sources) named(m Member, user User) (User, error) {
+	user, leftOut, err := m.Named(user)
+	for _, group := range leftOut {
+		s.Log.Warn("a group was left out: its name belongs to Kubernetes, or is none", "source", m.Name, "subject", string(user.Subject), "group", group)
+	}
+	return user, err
+}
+
+// Named gives a user of the source the names that they have here. Names that
+// Kubernetes keeps for itself would make anybody an administrator who can
+// write into the source: such a group is left out, such a user is not let in
+// (a *DeniedError).
+func (m Member) Named(user User) (named User, leftOut []string, err error) {
 	if !strings.HasPrefix(string(user.Subject), m.Name+":") {
-		return User{}, fmt.Errorf("the source %s returned the subject %q, which is not its own", m.Name, user.Subject)
+		return User{}, nil, fmt.Errorf("the source %s returned the subject %q, which is not its own", m.Name, user.Subject)
 	}
 	user.Source = m.Name
 	user.Username = m.UsernamePrefix + user.Username
 	for what, name := range map[string]string{"user name": user.Username, "e-mail address": user.Email, "name": user.Name} {
 		if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || len(name) > 1024 {
-			return User{}, &DeniedError{"its " + what + " has characters that no name has, or is too long"}
+			return User{}, nil, &DeniedError{"its " + what + " has characters that no name has, or is too long"}
 		}
 	}
-	for _, name := range []string{user.Username, user.Email} {
-		if reserved(name) {
-			return User{}, &DeniedError{"names that begin with system: belong to Kubernetes"}
-		}
+	if reserved(user.Username) || reserved(user.Email) {
+		return User{}, nil, &DeniedError{"names that begin with system: belong to Kubernetes"}
 	}
 	groups := make([]string, 0, len(user.Groups))
 	for _, group := range user.Groups {
 		group = m.GroupsPrefix + group
 		if group == "" || reserved(group) || !utf8.ValidString(group) || strings.ContainsFunc(group, unicode.IsControl) {
-			s.Log.Warn("a group was left out: its name belongs to Kubernetes, or is none", "source", m.Name, "subject", string(user.Subject), "group", group)
+			leftOut = append(leftOut, group)
 			continue
 		}
 		groups = append(groups, group)
 	}
 	slices.Sort(groups)
 	user.Groups = slices.Compact(groups)
-	return user, nil
+	return user, leftOut, nil
 }
 
 func reserved(name string) bool { return strings.HasPrefix(name, "system:") }
@@ -322,37 +340,107 @@ func (s *Sources) lookup(ctx context.Context, m Member, subject oidc.Subject) (U
 		return r.User, err
 	}
 	begun := s.Now()
+	if s.keeps(m, r) && !s.mayAsk(m) {
+		return r.User, nil
+	}
 	found, err := m.Passwords.Lookup(ctx, subject)
 	s.asked(m, "lookup", begun, err)
+	if err == nil && !found.Disabled {
+		found, err = s.named(m, found)
+	}
 	switch {
 	case errors.Is(err, ErrNotFound) || err == nil && found.Disabled:
-		if doubt := s.Memory.Doubt(ctx, subject); doubt != nil { // or a server that is down would let them in again
-			return User{}, fmt.Errorf("forgetting a user of %s: %w", m.Name, doubt)
-		}
-		return found, err
+		return found, s.doubt(ctx, m, subject, err)
+	case keepsOut(err):
+		return User{}, s.doubt(ctx, m, subject, err)
 	case err != nil:
 		return s.keep(ctx, m, r, err)
 	}
-	if found, err = s.named(m, found); err != nil {
-		return User{}, err
-	}
 	found.Epoch = r.User.Epoch
-	if reflect.DeepEqual(found, r.User) && s.Now().Sub(r.ConfirmedAt) < max(askInterval, m.KeepFor/20) {
+	// A twentieth of KeepFor is as much as may be missing from it, so that not
+	// every lookup writes.
+	if reflect.DeepEqual(found, r.User) && s.Now().Sub(r.ConfirmedAt) < m.KeepFor/20 {
 		return found, nil
 	}
 	found, err = s.Memory.Remember(ctx, Remembered{User: found, ConfirmedAt: s.Now()})
+	if keepsOut(err) {
+		return User{}, s.doubt(ctx, m, subject, err)
+	}
 	if err != nil {
 		return User{}, fmt.Errorf("remembering a user of %s: %w", m.Name, err)
 	}
 	return found, nil
 }
 
+// keepsOut reports whether somebody who was let in before may not be any more,
+// because of a rule of the source or a name that they have now. The login page
+// tells them why.
+func keepsOut(err error) bool {
+	_, denied := errors.AsType[*DeniedError](err)
+	_, taken := errors.AsType[*NameTakenError](err)
+	return denied || taken
+}
+
+// doubt makes sure that a source that is down does not let the user in again.
+// It returns ErrNotFound in the place of why, or nil if there is none.
+func (s *Sources) doubt(ctx context.Context, m Member, subject oidc.Subject, why error) error {
+	if err := s.Memory.Doubt(ctx, subject); err != nil {
+		return fmt.Errorf("forgetting a user of %s: %w", m.Name, err)
+	}
+	if !keepsOut(why) {
+		return why
+	}
+	s.Log.LogAttrs(ctx, slog.LevelWarn, "a user was let in before and may not be any more", slog.String("source", m.Name),
+		slog.String("subject", string(subject)), slog.Any("error", why))
+	return ErrNotFound
+}
+
+// keeps reports whether what the source said before still counts.
+func (s *Sources) keeps(m Member, r Remembered) bool {
+	return !r.ConfirmedAt.IsZero() && s.Now().Sub(r.ConfirmedAt) <= m.KeepFor
+}
+
+// silence is how long nobody asks a source in vain who can do without: whoever
+// asks waits until it is known to be down, and the others need not.
+const silence = 10 * time.Second
+
+// mayAsk reports whether the source may be asked by who can do without. Of
+// those who come after a silence, one tries.
+func (s *Sources) mayAsk(m Member) bool {
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, was := s.silent[m.Name]
+	if was && now.Before(until) {
+		return false
+	}
+	if was {
+		s.silent[m.Name] = now.Add(silence)
+	}
+	return true
+}
+
+// heard keeps whether a source could be asked.
+func (s *Sources) heard(m Member, answered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case answered:
+		delete(s.silent, m.Name)
+	case s.silent == nil:
+		s.silent = map[string]time.Time{}
+		fallthrough
+	default:
+		s.silent[m.Name] = s.Now().Add(silence)
+	}
+}
+
 // keep goes on with what the source said before, for a while.
 func (s *Sources) keep(ctx context.Context, m Member, r Remembered, why error) (User, error) {
-	age := s.Now().Sub(r.ConfirmedAt)
-	if r.ConfirmedAt.IsZero() || age > m.KeepFor {
+	if !s.keeps(m, r) {
 		return User{}, &UnavailableError{m.Name, why}
 	}
+	age := s.Now().Sub(r.ConfirmedAt)
 	s.Log.LogAttrs(ctx, slog.LevelWarn, "the source cannot be asked; what it said before is used", slog.String("source", m.Name),
 		slog.String("subject", string(r.User.Subject)), slog.Duration("age", age), slog.Duration("keep_for", m.KeepFor), slog.Any("error", why))
 	return r.User, nil
@@ -360,8 +448,7 @@ func (s *Sources) keep(ctx context.Context, m Member, r Remembered, why error) (
 
 const (
 	// askInterval is how often a source is asked at the most whose answers
-	// use up what it is asked with, and how often at the least what is
-	// remembered is dated anew.
+	// use up what it is asked with.
 	askInterval = time.Minute
 	// askTimeout is how long such a question may take. It does not end with
 	// the request: the answer may hold the only good refresh token.
@@ -385,6 +472,9 @@ func (s *Sources) refresh(ctx context.Context, m Member, subject oidc.Subject) (
 	case r.Sealed == "": // it cannot be asked but by another login
 		return User{}, ErrNotFound
 	}
+	if s.keeps(m, r) && !s.mayAsk(m) {
+		return r.User, nil
+	}
 	mine, err := s.Memory.Ask(ctx, subject, now, now.Add(2*askTimeout))
 	if err != nil {
 		return User{}, err
@@ -394,11 +484,11 @@ func (s *Sources) refresh(ctx context.Context, m Member, subject oidc.Subject) (
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
-	plain, err := s.Seal.Open(r.Sealed, string(subject))
+	kept, err := s.open(r)
 	if err != nil {
-		return User{}, fmt.Errorf("opening what is kept for %s: %w", subject, err)
+		return User{}, err
 	}
-	found, fresh, err := m.Redirect.Refresh(ctx, subject, secret.New(string(plain)))
+	found, fresh, err := m.Redirect.Refresh(ctx, subject, kept)
 	s.asked(m, "lookup", now, err)
 	if err == nil && found.Subject != subject {
 		err = ErrNotFound // somebody else's tokens
@@ -410,23 +500,74 @@ func (s *Sources) refresh(ctx context.Context, m Member, subject oidc.Subject) (
 			return User{}, fmt.Errorf("forgetting a user of %s: %w", m.Name, err)
 		}
 		return User{}, ErrNotFound
+	case err != nil && !fresh.IsZero():
+		r.Sealed = s.close(subject, fresh)
+		if _, lost := s.Memory.Remember(ctx, r); lost != nil {
+			return User{}, fmt.Errorf("keeping what %s gave: %w", m.Name, lost)
+		}
+		return s.keep(ctx, m, r, err)
 	case err != nil:
 		return s.keep(ctx, m, r, err)
+	case fresh.IsZero():
+		fresh = kept
 	}
 	return s.remember(ctx, m, found, fresh)
 }
 
-// Begin sends a browser to a source that redirects.
-func (s *Sources) Begin(ctx context.Context, name string, d Departure) (address string, err error) {
+// Begin sends a browser to a source that redirects, as [Redirecting] says.
+func (s *Sources) Begin(ctx context.Context, name string, d Departure) (address string, attempt secret.String, err error) {
 	m, ok := s.Of(name)
 	if !ok || m.Redirect == nil {
-		return "", ErrNotFound
+		return "", secret.String{}, ErrNotFound
 	}
-	address, err = m.Redirect.Begin(ctx, d)
+	address, attempt, err = m.Redirect.Begin(ctx, d)
 	if err != nil {
-		return "", &UnavailableError{name, err}
+		return "", secret.String{}, &UnavailableError{name, err}
+	}
+	return address, attempt, nil
+}
+
+// LogOut returns where the browser of the subject ends its session at the
+// source; empty: nowhere.
+func (s *Sources) LogOut(ctx context.Context, subject oidc.Subject, redirectURI, state string) (address string, err error) {
+	name, _, _ := strings.Cut(string(subject), ":")
+	m, ok := s.Of(name)
+	if !ok || m.Redirect == nil {
+		return "", nil
+	}
+	r, err := s.recall(ctx, m, subject)
+	if errors.Is(err, ErrNotFound) || err == nil && r.Sealed == "" {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	kept, err := s.open(r)
+	if err != nil {
+		return "", err
+	}
+	address, err = m.Redirect.LogOut(ctx, kept, redirectURI, state)
+	if err != nil {
+		return "", &UnavailableError{m.Name, err}
 	}
 	return address, nil
+}
+
+// open reads with what a source can be asked again.
+func (s *Sources) open(r Remembered) (secret.String, error) {
+	plain, err := s.Seal.Open(r.Sealed, string(r.User.Subject))
+	if err != nil {
+		return secret.String{}, fmt.Errorf("opening what is kept for %s: %w", r.User.Subject, err)
+	}
+	return secret.New(string(plain)), nil
+}
+
+// close seals it.
+func (s *Sources) close(subject oidc.Subject, kept secret.String) string {
+	if kept.IsZero() {
+		return ""
+	}
+	return s.Seal.Seal([]byte(kept.Reveal()), string(subject))
 }
 
 // Finish reads the answer of a source that redirected. It returns a
@@ -453,14 +594,43 @@ func (s *Sources) ChangePassword(ctx context.Context, chosen, login string, old,
 	if err != nil {
 		return err
 	}
+	return s.changePassword(ctx, m, login, old, replacement)
+}
+
+// ChangePasswordOf is ChangePassword for somebody who has logged in.
+func (s *Sources) ChangePasswordOf(ctx context.Context, user User, old, replacement secret.String) error {
+	m, ok := s.Of(user.Source)
+	if !ok {
+		return ErrNoPasswordChange
+	}
+	return s.changePassword(ctx, m, strings.TrimPrefix(user.Username, m.UsernamePrefix), old, replacement)
+}
+
+func (s *Sources) changePassword(ctx context.Context, m Member, login string, old, replacement secret.String) error {
 	if !m.ChangesPasswords() {
 		return ErrNoPasswordChange
 	}
 	begun := s.Now()
-	err = m.Passwords.(PasswordChanger).ChangePassword(ctx, login, old, replacement)
+	err := m.Passwords.(PasswordChanger).ChangePassword(ctx, login, old, replacement)
 	s.asked(m, "password", begun, err)
 	if err != nil {
 		return m.failed(err)
 	}
 	return nil
+}
+
+// PasswordRules is what a new password of the user must be like, as far as
+// the source tells before it has seen one. It returns ErrNoPasswordChange for
+// a user whose password is not changed here.
+func (s *Sources) PasswordRules(ctx context.Context, user User) ([]Flaw, error) {
+	m, ok := s.Of(user.Source)
+	if !ok || !m.ChangesPasswords() {
+		return nil, ErrNoPasswordChange
+	}
+	if telling, ok := m.Passwords.(interface {
+		PasswordRules(context.Context, oidc.Subject) ([]Flaw, error)
+	}); ok {
+		return telling.PasswordRules(ctx, user.Subject)
+	}
+	return nil, nil
 }

@@ -34,6 +34,7 @@ type Metrics struct {
 	logins   *prometheus.CounterVec
 	tokens   *prometheus.CounterVec
 	events   *prometheus.CounterVec
+	sources  *prometheus.HistogramVec
 }
 
 // New makes the metrics of a server of the version.
@@ -60,11 +61,16 @@ func New(version string, now func() time.Time) *Metrics {
 			Name: "tegata_audit_events_total", Help: "Audit events, by issuer and act.",
 		}, []string{"issuer", "act"}),
 	}
+	m.sources = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "tegata_source_question_duration_seconds",
+		Help:    "Time that sources other than the local accounts took, by source, question (login, lookup or password) and result: answered or failed.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15},
+	}, []string{"source", "question", "result"})
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tegata_build_info", Help: "1, with the version as a label.",
 		ConstLabels: prometheus.Labels{"version": cmp.Or(version, "unknown")},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.requests, m.inFlight, m.logins, m.tokens, m.events, build,
+	m.registry.MustRegister(m.requests, m.inFlight, m.logins, m.tokens, m.events, m.sources, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -94,6 +100,15 @@ func (m *Metrics) Event(e audit.Event) {
 	case audit.Issued:
 		m.tokens.WithLabelValues(issuer, e.GrantType).Inc()
 	}
+}
+
+// Asked counts a question to a source of users.
+func (m *Metrics) Asked(source, question string, took time.Duration, failed bool) {
+	result := "answered"
+	if failed {
+		result = "failed"
+	}
+	m.sources.WithLabelValues(source, question, result).Observe(took.Seconds())
 }
 
 // Requests measures each request that next answers.

@@ -48,6 +48,8 @@ func TestEventsAreCounted(t *testing.T) {
 		event.Issuer = "https://id.example.com"
 		m.Event(event)
 	}
+	m.Asked("corp", "lookup", 3*time.Millisecond, false)
+	m.Asked("corp", "lookup", 5*time.Second, true)
 	got := scrape(t, m)
 	for name, want := range map[string]string{
 		`tegata_logins_total{issuer="https://id.example.com",result="accepted",source="local"}`:  "2",
@@ -56,6 +58,9 @@ func TestEventsAreCounted(t *testing.T) {
 		`tegata_audit_events_total{act="token_replayed",issuer="https://id.example.com"}`:        "1",
 		`tegata_audit_events_total{act="login",issuer="https://id.example.com"}`:                 "2",
 		`tegata_build_info{version="v1.2.3"}`:                                                    "1",
+
+		`tegata_source_question_duration_seconds_count{question="lookup",result="answered",source="corp"}`: "1",
+		`tegata_source_question_duration_seconds_sum{question="lookup",result="failed",source="corp"}`:     "5",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %s", name, got[name], want)

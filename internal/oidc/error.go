@@ -23,6 +23,7 @@ const (
 	TemporarilyUnavailable  ErrorCode = "temporarily_unavailable"
 	LoginRequired           ErrorCode = "login_required"
 	ConsentRequired         ErrorCode = "consent_required"
+	InteractionRequired     ErrorCode = "interaction_required"
 	RequestNotSupported     ErrorCode = "request_not_supported"
 	RequestURINotSupported  ErrorCode = "request_uri_not_supported"
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/clientregistry"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/secret"
@@ -409,7 +410,7 @@ func TestDeviceEndsWithItsUser(t *testing.T) {
 	b = i.browser()
 	b.login(request(), "alice", alicePassword)
 	question := b.get(d.Complete)
-	check(t, i.rows.SetPasswordHash(t.Context(), i.alice, "", i.clock.Now()))
+	check(t, i.rows.SetPassword(t.Context(), i.alice, local.NewPassword{Hash: ""}, i.clock.Now()))
 	b.press(question, "allow").wantPage(http.StatusBadRequest, "expired or belongs to another browser")
 	i.poll(d).wantRefusal(oidc.AuthorizationPending)
 }

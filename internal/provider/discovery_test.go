@@ -65,7 +65,7 @@ func TestMetadata(t *testing.T) {
 				"ui_locales_supported":                                     list("en", "ja"),
 				"authorization_response_iss_parameter_supported":           true,
 				"claims_parameter_supported":                               true,
-				"acr_values_supported":                                     list("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"),
+				"acr_values_supported":                                     list("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport", "https://refeds.org/profile/mfa"),
 				"display_values_supported":                                 list("page", "touch"),
 				"pushed_authorization_request_endpoint":                    address + "/par",
 				"end_session_endpoint":                                     address + "/logout",

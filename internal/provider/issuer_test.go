@@ -202,7 +202,7 @@ func newIssuer(t testing.TB, options ...func(*issuer)) *issuer {
 	}
 	i.config.Issuer = oidc.Issuer(i.url)
 	if i.config.Source == nil {
-		i.config.Source = &local.Source{Accounts: i.rows, Hasher: i.hasher}
+		i.config.Source = &local.Source{Accounts: i.rows, Hasher: i.hasher, LinkKey: i.config.Secret.Derive("account link"), Now: i.clock.Now}
 	}
 	i.restart()
 	return i

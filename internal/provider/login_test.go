@@ -18,6 +18,7 @@ import (
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider"
 	"github.com/tegata/tegata/internal/secret"
@@ -375,7 +376,7 @@ func TestSessionEndsWithItsUser(t *testing.T) {
 		{"disabled", func(i *issuer) error { return i.rows.SetDisabled(i.t.Context(), i.alice, true, i.clock.Now()) }},
 		{"deleted", func(i *issuer) error { return i.rows.DeleteAccount(i.t.Context(), i.alice, i.clock.Now()) }},
 		{"another password", func(i *issuer) error {
-			return i.rows.SetPasswordHash(i.t.Context(), i.alice, "", i.clock.Now())
+			return i.rows.SetPassword(i.t.Context(), i.alice, local.NewPassword{Hash: ""}, i.clock.Now())
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

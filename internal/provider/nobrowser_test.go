@@ -17,6 +17,7 @@ import (
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider"
 	"github.com/tegata/tegata/internal/secret"
@@ -129,7 +130,7 @@ func TestPasswordGrant(t *testing.T) {
 		t.Errorf("%d sessions: there is no browser", n)
 	}
 	// Another password ends it, as every login.
-	check(t, i.rows.SetPasswordHash(t.Context(), i.alice, "", i.clock.Now()))
+	check(t, i.rows.SetPassword(t.Context(), i.alice, local.NewPassword{Hash: ""}, i.clock.Now()))
 	i.refresh(second.RefreshToken, "client_id", "shell").wantRefusal(oidc.InvalidGrant)
 
 	// Without a refresh token the grant goes with its tokens.

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,15 +26,20 @@ import (
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/account"
 	"github.com/tegata/tegata/internal/provider/authorize"
+	"github.com/tegata/tegata/internal/provider/console"
 	"github.com/tegata/tegata/internal/provider/device"
 	"github.com/tegata/tegata/internal/provider/discovery"
+	"github.com/tegata/tegata/internal/provider/factors"
 	"github.com/tegata/tegata/internal/provider/grant"
 	"github.com/tegata/tegata/internal/provider/logout"
 	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/provider/portal"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/provider/token"
 	"github.com/tegata/tegata/internal/seal"
+	"github.com/tegata/tegata/internal/secondfactor"
 	"github.com/tegata/tegata/internal/signingkey"
 )
 
@@ -46,8 +52,12 @@ type Storage interface {
 	logout.Storage
 	token.Grants
 	device.Storage
+	portal.Storage
+	console.Storage
+	account.Storage
 	clientregistry.Identifiers
 	grant.Identifiers
+	secondfactor.Storage
 	// ClientOrigins returns the origins of all clients.
 	ClientOrigins(ctx context.Context) ([]string, error)
 }
@@ -67,11 +77,22 @@ type Config struct {
 	// Throttle is what is known of those who guess; nil: nothing yet. Two
 	// providers of the same issuer, one after the other, share it.
 	Throttle *authorize.Throttle
+	// SecondFactor says who needs one.
+	SecondFactor secondfactor.Policy
 	// PasswordGrant lets clients that may send passwords themselves.
 	PasswordGrant bool
 	// ClientAuthorities vouch for certificates of clients. If it is not nil,
 	// the server must ask for certificates.
 	ClientAuthorities *x509.CertPool
+	// Clusters are those that the portal offers.
+	Clusters []portal.Cluster
+	// Authority is PEM: who signed the issuer's certificate, for kubeconfigs
+	// of the portal; nil: an authority that everybody's machine knows.
+	Authority []byte
+	// SourceTitles are the sources as people know them, by name.
+	SourceTitles map[string]string
+	// Administration is for people who may do more than others.
+	Administration Administration
 	// Ready reports whether the storage answers, within the context's
 	// deadline.
 	Ready func(context.Context) error
@@ -213,6 +234,15 @@ func New(c Config) (*Provider, error) {
 	if !ok {
 		sources = identity.Only(c.Source)
 	}
+	for _, m := range sources.Members {
+		if m.OwnSecondFactor {
+			c.SecondFactor.Exempt = append(slices.Clone(c.SecondFactor.Exempt), m.Name)
+		}
+	}
+	second, err := secondfactor.New(c.Issuer, c.Storage, c.Secret.Derive("second factor"), c.SecondFactor, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	authenticator := newAuthenticator(c)
 	e := endpoints{
 		metadata: discovery.New(metadata, discovery.MetadataLifetime),
@@ -235,19 +265,27 @@ func New(c Config) (*Provider, error) {
 			CodeLifetime:  c.Lifetimes.Code,
 			GrantLifetime: c.Lifetimes.RefreshAbsolute,
 			Throttle:      c.Throttle,
+			Factors:       second,
 			Audit:         c.Audit,
 			Now:           c.Now,
 			Log:           c.Log,
 		},
 		logout: &logout.Handler{
-			Issuer: c.Issuer, Clients: c.Storage, Verifier: c.Keys, Source: c.Source, Sessions: sessions, Storage: c.Storage,
+			Issuer: c.Issuer, Clients: c.Storage, Verifier: c.Keys, Sources: sources, Done: string(c.Issuer) + pathLoggedOut, Sessions: sessions, Storage: c.Storage,
 			BackChannel: backChannel, Pages: pages, Seal: c.Secret.Derive("logout page"), PageLifetime: c.Lifetimes.LoginPage,
 			Audit: c.Audit, Now: c.Now, Log: c.Log,
 		},
 		ready:   c.Ready,
 		custody: c.Keys,
 	}
+	e.factors = &factors.Handler{
+		Issuer: c.Issuer, Path: pathFactors, Factors: second, Logins: e.authorize, Pages: pages, Seal: c.Secret.Derive("factors page"),
+		Audit: c.Audit, Now: c.Now, Log: c.Log,
+	}
 	e.callers = newCallers(c, authenticator, e.authorize, pages)
+	e.portal = newPortal(c, e, sessions, backChannel)
+	e.account = newAccount(c, e, sources, sessions)
+	e.console = newConsole(c, e, sources)
 	return &Provider{
 		handler:     harden(e.routes(strings.TrimSuffix(u.Path, "/")), oidc.LoopbackHost(u.Hostname()), c.Log),
 		backChannel: backChannel,

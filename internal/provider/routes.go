@@ -11,10 +11,14 @@ import (
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/account"
 	"github.com/tegata/tegata/internal/provider/authorize"
+	"github.com/tegata/tegata/internal/provider/console"
 	"github.com/tegata/tegata/internal/provider/discovery"
+	"github.com/tegata/tegata/internal/provider/factors"
 	"github.com/tegata/tegata/internal/provider/logout"
 	"github.com/tegata/tegata/internal/provider/page"
+	"github.com/tegata/tegata/internal/provider/portal"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/signingkey"
 )
@@ -26,6 +30,10 @@ type endpoints struct {
 	pages     *page.Renderer
 	authorize *authorize.Handler
 	logout    *logout.Handler
+	factors   *factors.Handler
+	portal    *portal.Handler
+	console   *console.Handler // nil: there are no administrators
+	account   *account.Handler
 	callers
 	ready   func(context.Context) error
 	custody custody
@@ -49,15 +57,18 @@ const (
 	pathDeviceBegin = "/device_authorization"
 	pathDevice      = "/device"
 
-	pathKeys     = "/keys"
-	pathLogin    = "/login"
-	pathChange   = "/login/password"
-	pathCallback = "/callback"
-	pathConsent  = "/consent"
-	pathLogOut   = "/logout"
-	pathConfirm  = "/logout/confirm"
-	pathHealth   = "/healthz" // the server's own, not below the issuer's
-	pathReady    = "/readyz"
+	pathKeys      = "/keys"
+	pathLogin     = "/login"
+	pathChange    = "/login/password"
+	pathCallback  = "/callback"
+	pathFactor    = "/factor"
+	pathFactors   = "/account/factors"
+	pathConsent   = "/consent"
+	pathLogOut    = "/logout"
+	pathLoggedOut = "/logout/done"
+	pathConfirm   = "/logout/confirm"
+	pathHealth    = "/healthz" // the server's own, not below the issuer's
+	pathReady     = "/readyz"
 )
 
 // routes is the whole map. base is the path of the issuer, "" or "/dex".
@@ -78,20 +89,28 @@ func (e endpoints) routes(base string) http.Handler {
 	mux.HandleFunc("POST "+base+pathAuthorize, e.authorize.Start) // OpenID Connect Core 1.0, section 3.1.2.1
 	mux.Handle("POST "+base+pathLogin, own.Handler(http.HandlerFunc(e.authorize.Login)))
 	mux.Handle("POST "+base+pathChange, own.Handler(http.HandlerFunc(e.authorize.ChangePassword)))
+	mux.Handle("POST "+base+pathFactor, own.Handler(http.HandlerFunc(e.authorize.Factor)))
 	mux.HandleFunc("GET "+base+pathCallback, e.authorize.Return)
 	mux.Handle("POST "+base+pathConsent, own.Handler(http.HandlerFunc(e.authorize.Consent)))
 	mux.HandleFunc("GET "+base+pathLogOut, e.logout.Start)
 	mux.HandleFunc("POST "+base+pathLogOut, e.logout.Start) // RP-Initiated Logout 1.0, section 2
 	mux.Handle("POST "+base+pathConfirm, own.Handler(http.HandlerFunc(e.logout.Confirm)))
+	mux.HandleFunc("GET "+base+pathFactors, e.factors.List)
+	mux.HandleFunc("GET "+base+pathFactors+"/add", e.factors.Choose)
+	mux.Handle("POST "+base+pathFactors+"/add", own.Handler(http.HandlerFunc(e.factors.Add)))
+	mux.Handle("POST "+base+pathFactors+"/recovery", own.Handler(http.HandlerFunc(e.factors.Renew)))
+	mux.Handle("POST "+base+pathFactors+"/remove", own.Handler(http.HandlerFunc(e.factors.Remove)))
+	mux.HandleFunc("GET "+base+pathLoggedOut, e.logout.Returned)
 	mux.HandleFunc("GET "+base+pathDevice, e.device.Show)
 	mux.Handle("POST "+base+pathDevice, own.Handler(http.HandlerFunc(e.device.Submit)))
-	mux.HandleFunc("GET "+base+"/{$}", e.authorize.Home)
-	if base != "" {
-		mux.HandleFunc("GET "+base, e.authorize.Home)
+	e.mountPortal(mux, base, own)
+	if e.console != nil {
+		e.console.Routes(mux, base, own.Handler)
 	}
+	e.mountAccount(mux, base, own)
 	mux.HandleFunc("GET "+e.pages.AssetsPath(), e.pages.Asset)
 	mux.HandleFunc("GET /", e.notFound)
-	for _, path := range []string{pathLogin, pathChange, pathConsent, pathConfirm, pathPush, pathToken, pathIntrospect, pathRevoke, pathDeviceBegin} {
+	for _, path := range []string{pathLogin, pathChange, pathFactor, pathConsent, pathConfirm, pathPush, pathToken, pathIntrospect, pathRevoke, pathDeviceBegin} {
 		mux.HandleFunc("GET "+base+path, e.postOnly)
 	}
 

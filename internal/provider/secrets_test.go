@@ -15,6 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tegata/tegata/internal/audit"
+	"github.com/tegata/tegata/internal/identity/local"
 )
 
 // buffer is a log that several goroutines write.
@@ -41,7 +44,11 @@ func (b *buffer) String() string {
 func TestNothingSecretIsWritten(t *testing.T) {
 	t.Parallel()
 	log := &buffer{}
-	i := newIssuer(t, logging(log))
+	policy := local.Policy{MinLength: 12, TemporaryFor: time.Hour, Lockout: local.Lockout{Failures: 3, For: time.Minute}}
+	i := newIssuer(t, logging(log), func(i *issuer) {
+		lines := audit.NewLines(log, func(err error) { t.Error(err) })
+		i.config.Audit = &audit.Trail{Issuer: issuerURL, Now: i.clock.Now, Sinks: []func(audit.Event){lines.Write}}
+	}, governed(policy))
 	secrets := map[string]string{
 		"alice's password": alicePassword, "the client's secret": webSecret, "a wrong password": "this-was-a-wrong-password",
 		"a wrong client secret": "this-was-a-wrong-client-secret", "the code verifier": verifier,
@@ -97,6 +104,39 @@ func TestNothingSecretIsWritten(t *testing.T) {
 	keep(b.authorize(webRequest("redirect_uri", "https://evil.example/")))
 	keep(b.send("POST", "/logout", url.Values{}, nil))
 	keep(b.send("POST", "/login", page.form().fields, http.Header{"Sec-Fetch-Site": {"cross-site"}}))
+
+	// Passwords that are changed, temporary ones, and links, with mistakes.
+	mine := i.browser()
+	mine.submit(mine.get("/"), "bob", bobPassword).wantStatus(http.StatusSeeOther)
+	secrets["a fresh password"], secrets["bob's password"], secrets["a refused password"] = freshPassword, bobPassword, "dragon-Bob-2026-1234"
+	change := keep(mine.get("/account/password"))
+	keep(mine.choosePassword(change, "password", "this-was-a-wrong-password", "new", freshPassword, "repeated", freshPassword))
+	keep(mine.choosePassword(change, "password", bobPassword, "new", "dragon-Bob-2026-1234", "repeated", "dragon-Bob-2026-1234"))
+	mine.choosePassword(change, "password", bobPassword, "new", freshPassword, "repeated", freshPassword).wantStatus(http.StatusSeeOther)
+	temporary := i.locals(policy).Generate(i.account("bob").User)
+	secrets["a temporary password"] = temporary.Reveal()
+	_, err := i.locals(policy).SetPassword(t.Context(), i.account("bob"), temporary, true)
+	check(t, err)
+	expired := keep(mine.submit(mine.get("/"), "bob", temporary.Reveal()))
+	keep(mine.choosePassword(expired, "password", temporary.Reveal(), "new", "dragon-Bob-2026-1234", "repeated", "x"))
+	for range 3 {
+		mine.submit(mine.get("/"), "bob", "this-was-a-wrong-password")
+	}
+	path, token := i.link("bob", time.Minute)
+	secrets["a link"] = token
+	mine.get(path).wantStatus(http.StatusOK) // the page itself carries it
+	form := func(password string) url.Values {
+		return url.Values{"token": {token}, "new": {password}, "repeated": {password}}
+	}
+	mine.send("POST", "/account/welcome", form("dragon-Bob-2026-1234"), nil).wantStatus(http.StatusBadRequest)
+	mine.send("POST", "/account/welcome", form("Another-9-phrase"), nil).wantStatus(http.StatusSeeOther)
+	secrets["a password by a link"] = "Another-9-phrase"
+	keep(mine.get(path))
+	keep(mine.send("POST", "/account/welcome", form("Another-9-phrase"), nil))
+	keep(mine.get(path + "%zz"))
+	if !strings.Contains(log.String(), "account_locked") || !strings.Contains(log.String(), "password_changed") {
+		t.Error("the search looks in the wrong place: no audit event is there")
+	}
 
 	secrets["the issuer's secret"] = string(i.config.Secret.Bytes())
 	for name, value := range secrets {

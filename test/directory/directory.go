@@ -9,6 +9,7 @@ package directory
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,6 +17,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -41,12 +43,15 @@ const (
 	// SearcherDN may read everything and nobody's password.
 	SearcherDN       = "cn=searcher," + Base
 	SearcherPassword = "searcher-password"
+	// AgingPolicy is a pwdPolicySubentry whose passwords expire after a day.
+	AgingPolicy = "cn=aging,ou=policies," + Base
 )
 
 // Server is a slapd of a test.
 type Server struct {
 	LDAP, LDAPS string // its addresses: ldap://127.0.0.1:PORT, ldaps://127.0.0.1:PORT
 	Authority   *x509.CertPool
+	CAFile      string // the same as a file, PEM
 
 	dir     string
 	command string
@@ -54,9 +59,23 @@ type Server struct {
 	admin   *ldap.Conn
 }
 
+// Options make a server other than most tests want it.
+type Options struct {
+	Expired bool // its certificate
+	// ClientCertificates are demanded of who speaks TLS; ClientCertificate
+	// makes one.
+	ClientCertificates bool
+}
+
 // Start starts a server with the tree and the entries of the LDIF text, and
 // stops it when the test ends.
 func Start(t testing.TB, ldif string) *Server {
+	t.Helper()
+	return StartWith(t, ldif, Options{})
+}
+
+// StartWith is Start with options.
+func StartWith(t testing.TB, ldif string, o Options) *Server {
 	t.Helper()
 	command, err := exec.LookPath("slapd")
 	if err != nil {
@@ -66,10 +85,11 @@ func Start(t testing.TB, ldif string) *Server {
 		t.Fatal("this test needs slapd: apt-get install slapd")
 	}
 	s := &Server{dir: t.TempDir(), command: command}
-	if s.Authority, err = s.writeCertificate(); err != nil {
+	s.CAFile = filepath.Join(s.dir, "tls.crt")
+	if s.Authority, err = s.writeCertificate(o.Expired); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.configure(tree + ldif); err != nil {
+	if err := s.configure(tree+ldif, o); err != nil {
 		t.Fatal(err)
 	}
 	plain, err := process.FreePort()
@@ -144,6 +164,24 @@ func (s *Server) TLS() *tls.Config {
 	return &tls.Config{RootCAs: s.Authority, MinVersion: tls.VersionTLS12}
 }
 
+// ClientCertificate makes a certificate that the server accepts, in PEM.
+func (s *Server) ClientCertificate(t testing.TB) (certificateFile, keyFile string) {
+	t.Helper()
+	authority, err := tls.LoadX509KeyPair(s.CAFile, filepath.Join(s.dir, "tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	certificateFile, keyFile = filepath.Join(s.dir, "client.crt"), filepath.Join(s.dir, "client.key")
+	if err := issue(certificateFile, keyFile, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "tegata"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, &authority); err != nil {
+		t.Fatal(err)
+	}
+	return certificateFile, keyFile
+}
+
 var slapdConf = template.Must(template.New("").Parse(`
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -154,16 +192,18 @@ moduleload back_mdb
 moduleload memberof
 moduleload refint
 moduleload ppolicy
-pidfile {{.}}/slapd.pid
-TLSCACertificateFile {{.}}/tls.crt
-TLSCertificateFile {{.}}/tls.crt
-TLSCertificateKeyFile {{.}}/tls.key
+pidfile {{.Dir}}/slapd.pid
+TLSCACertificateFile {{.Dir}}/tls.crt
+TLSCertificateFile {{.Dir}}/tls.crt
+TLSCertificateKeyFile {{.Dir}}/tls.key
+{{if .ClientCertificates}}TLSVerifyClient demand
+{{end -}}
 sizelimit 1000
 database mdb
 suffix "` + Base + `"
 rootdn "` + AdminDN + `"
 rootpw ` + AdminPassword + `
-directory {{.}}/data
+directory {{.Dir}}/data
 index objectClass,uid,mail,member,memberUid,entryUUID eq
 access to attrs=userPassword by self =xw by anonymous auth by * none
 access to * by dn.exact="` + SearcherDN + `" read by self read by * none
@@ -204,6 +244,15 @@ pwdMaxFailure: 5
 pwdMustChange: TRUE
 pwdAllowUserChange: TRUE
 
+dn: ` + AgingPolicy + `
+objectClass: pwdPolicy
+objectClass: device
+cn: aging
+pwdAttribute: userPassword
+pwdMinLength: 8
+pwdCheckQuality: 2
+pwdMaxAge: 86400
+
 dn: ` + SearcherDN + `
 objectClass: organizationalRole
 objectClass: simpleSecurityObject
@@ -213,12 +262,15 @@ userPassword: ` + SearcherPassword + `
 `
 
 // configure writes the configuration and fills the database.
-func (s *Server) configure(ldif string) error {
+func (s *Server) configure(ldif string, o Options) error {
 	if err := os.Mkdir(filepath.Join(s.dir, "data"), 0o700); err != nil {
 		return err
 	}
 	var conf bytes.Buffer
-	if err := slapdConf.Execute(&conf, s.dir); err != nil {
+	if err := slapdConf.Execute(&conf, struct {
+		Dir string
+		Options
+	}{s.dir, o}); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, "slapd.conf"), conf.Bytes(), 0o600); err != nil {
@@ -232,31 +284,47 @@ func (s *Server) configure(ldif string) error {
 	return nil
 }
 
-// writeCertificate makes a certificate that signs itself.
-func (s *Server) writeCertificate() (*x509.CertPool, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
+// writeCertificate makes a certificate that signs itself, and others.
+func (s *Server) writeCertificate(expired bool) (*x509.CertPool, error) {
 	now := time.Now()
-	template := &x509.Certificate{
+	if expired {
+		now = now.Add(-48 * time.Hour)
+	}
+	err := issue(s.CAFile, filepath.Join(s.dir, "tls.key"), &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "slapd"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	}, nil)
 	if err != nil {
 		return nil, err
+	}
+	certificate, err := os.ReadFile(s.CAFile)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	return pool, err
+}
+
+// issue writes a certificate and its key in PEM; without an authority it
+// signs itself.
+func issue(certificateFile, keyFile string, template *x509.Certificate, authority *tls.Certificate) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	parent, signer := template, crypto.PrivateKey(key)
+	if authority != nil {
+		parent, signer = authority.Leaf, authority.PrivateKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		return err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certificate)
-	if err := os.WriteFile(filepath.Join(s.dir, "tls.crt"), certificate, 0o600); err != nil {
-		return nil, err
-	}
-	return pool, os.WriteFile(filepath.Join(s.dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600)
+	return errors.Join(
+		os.WriteFile(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+	)
 }

@@ -16,6 +16,7 @@
 //   - replicas_test.go: several providers on one PostgreSQL
 //   - soak_test.go: the same for a long time; "make soak"
 //   - page_test.go: the pages in a real browser
+//   - passkey_test.go: passkeys in a real browser
 //   - rotation_test.go: signing keys that change while API servers look on
 package e2e
 

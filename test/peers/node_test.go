@@ -46,6 +46,9 @@ type settings struct {
 	Keys            []jose.JSONWebKey `json:"keys"`
 	Clients         []map[string]any  `json:"clients"`
 	IDTokenLifetime int               `json:"idTokenLifetime"` // in seconds
+	Conform         bool              `json:"conform"`         // userinfo alone says who it is
+
+	Accounts map[string]map[string]any `json:"accounts,omitempty"` // the claims; empty: everybody has one
 }
 
 // logLine is a line of its log: a request, or something that it issued.
@@ -80,7 +83,7 @@ func newOIDCProvider(t *testing.T) *oidcProvider {
 		t: t, name: "oidc-provider", caFile: write(t, filepath.Join(dir, "ca.crt"), o.authority.certificate),
 		clients: map[kind][]string{},
 		scopes:  []string{"--oidc-extra-scope=email,groups,offline_access", "--oidc-auth-request-extra-params=prompt=consent"},
-		granted: o.grantedSoFar, secrets: o.issued, endLogins: o.revokeAll, replace: o.restart,
+		granted: o.grantedSoFar, secrets: o.issued, endLogins: o.revokeAll, replace: o.restart, register: o.register,
 	}
 	server := o.authority.issue(t, x509.ExtKeyUsageServerAuth)
 	o.settings = settings{
@@ -146,6 +149,16 @@ func with(values map[string]any, name string, value any) map[string]any {
 	more := maps.Clone(values)
 	more[name] = value
 	return more
+}
+
+// register adds a client of the web; there are other signing keys afterwards.
+func (o *oidcProvider) register(id, secret, redirectURI, afterLogout string) {
+	o.t.Helper()
+	o.settings.Clients = append(o.settings.Clients, map[string]any{
+		"client_id": id, "client_secret": secret, "grant_types": []string{"authorization_code", "refresh_token"},
+		"redirect_uris": []string{redirectURI}, "post_logout_redirect_uris": []string{afterLogout},
+	})
+	o.newKeys()
 }
 
 // newKeys gives it other signing keys; what it granted stays.

@@ -5,7 +5,8 @@
 // the npm package oidc-provider, as a real process, over TLS with an authority
 // made for the test. What our own provider offers too is played against both.
 // And clients that are not ours, of the npm packages openid-client and
-// oauth4webapi, go through what our provider offers.
+// oauth4webapi, go through what our provider offers. Both providers are also
+// what our provider sends people to.
 //
 //   - peers_test.go: what both providers have in common
 //   - node_test.go: oidc-provider, and how it is installed
@@ -77,6 +78,8 @@ type provider struct {
 	secrets   func() []string        // what it handed out
 	endLogins func()                 // makes each refresh token void
 	replace   func()                 // another provider in its place, with other keys
+
+	register func(id, secret, redirectURI, afterLogout string) // a client of the web
 }
 
 // onBoth runs a test against both providers at once.

@@ -84,6 +84,9 @@ func walk(agent *http.Client, address string, what habit) (string, error) {
 		if found := cancelLink.FindStringSubmatch(page); found != nil && what == cancels {
 			target, values = found[1], nil
 		}
+		if found := onwardTag.FindStringSubmatch(page); found != nil {
+			target, values = found[1], nil
+		}
 		if target == "" {
 			return fmt.Sprintf("%s | %s", strings.Join(titles, ", "), readable(page)), nil
 		}
@@ -107,6 +110,7 @@ func follow(agent *http.Client, from *http.Response, target string, values url.V
 var (
 	titleTag   = regexp.MustCompile(`(?s)<title>(.*?)</title>`)
 	cancelLink = regexp.MustCompile(`href="([^"]*/abort)"`)
+	onwardTag  = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=([^"]*)"`)
 	formTag    = regexp.MustCompile(`(?s)<form\b([^>]*)>(.*?)</form>`)
 	fieldTag   = regexp.MustCompile(`(?s)<input\b([^>]*)>`)
 	buttonTag  = regexp.MustCompile(`(?s)<button\b([^>]*)>`)

@@ -26,6 +26,15 @@ type tegata struct {
 // newTegata starts our own provider, with what oidc-provider has too.
 func newTegata(t *testing.T) *provider {
 	t.Helper()
+	own := prepareTegata(t)
+	own.serve("127.0.0.1:0")
+	own.addAlice()
+	return own.provider
+}
+
+// prepareTegata writes the configuration of one.
+func prepareTegata(t *testing.T) *tegata {
+	t.Helper()
 	own := &tegata{dir: t.TempDir(), password: rand.Text(), configuration: filepath.Join(t.TempDir(), "tegata.yaml")}
 	own.provider = &provider{
 		t: t, name: "tegata", password: own.password, clients: map[kind][]string{},
@@ -37,10 +46,11 @@ func newTegata(t *testing.T) *provider {
 		},
 	}
 	own.replace = own.restart
+	own.register = func(id, secret, redirectURI, afterLogout string) {
+		own.admin(secret, "client", "add", id, "--redirect-uri", redirectURI, "--post-logout-redirect-uri", afterLogout, "--secret-stdin")
+	}
 	own.declareClients()
-	own.serve("127.0.0.1:0")
-	own.addAlice()
-	return own.provider
+	return own
 }
 
 // declareClients writes a configuration with a client of each kind.

@@ -18,6 +18,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -288,6 +289,38 @@ func (b *Browser) Press(value string) (Page, error) { return b.press("button[val
 
 // PressOnly presses the one button of a page.
 func (b *Browser) PressOnly() (Page, error) { return b.press("button:only-of-type") }
+
+// PressAt presses the first button that the selector means.
+func (b *Browser) PressAt(selector string) (Page, error) { return b.press(selector) }
+
+// Post sends a form from the page that is open.
+func (b *Browser) Post(action string, fields map[string]string) (Page, error) {
+	given, err := json.Marshal(fields)
+	if err != nil {
+		return Page{}, err
+	}
+	script := `(fields => {
+		const form = document.createElement("form")
+		form.method = "post"
+		form.action = ` + strconv.Quote(action) + `
+		for (const name in fields) form.append(Object.assign(document.createElement("input"), {name, value: fields[name]}))
+		document.body.append(form)
+		form.submit()
+		return ""
+	})(` + string(given) + `)`
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, mark()); err != nil {
+		return Page{}, err
+	}
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[string](script)); err != nil {
+		return Page{}, fmt.Errorf("sending a form in Chromium: %w", err)
+	}
+	if err := chromedp.Do(ctx, waitForNextPage()); err != nil {
+		return Page{}, err
+	}
+	return b.read(ctx)
+}
 
 func (b *Browser) press(button string) (Page, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)

@@ -151,6 +151,12 @@ func Defaults(layout Layout) (Users, Groups, error) {
 // attributeName is what RFC 4512, section 1.4, calls a descr.
 var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 
+// Validate tells what cannot work, or returns nil.
+func (c Config) Validate() error {
+	_, err := c.complete()
+	return err
+}
+
 // complete fills in what may be left out, and refuses what cannot work.
 func (c Config) complete() (Config, error) {
 	if c.Name == "" || strings.ContainsAny(c.Name, ": \t\n") {

@@ -96,8 +96,11 @@ func (p *pool) do(ctx context.Context, s *shelf, use func(*connection) error) er
 		}
 		conn.Close()
 		now := p.config.Now()
-		if !kept || now.Sub(begun) >= p.config.Timeout || ctx.Err() != nil {
+		if stalled := now.Sub(begun) >= p.config.Timeout; !kept || stalled || ctx.Err() != nil {
 			conn.server.down(now) // it took the request and did not answer
+			if kept {
+				fresh++ // another connection to it would do no better
+			}
 		}
 		switch {
 		case ctx.Err() != nil:

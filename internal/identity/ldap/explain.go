@@ -10,6 +10,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/secret"
 )
 
 // Step is one question to the directory, and what came back.
@@ -66,5 +67,12 @@ func (s *Source) Explain(ctx context.Context, login string) (identity.User, []St
 		return identity.User{}, steps, err
 	}
 	user, err := s.user(ctx, entry)
+	return user, steps, err
+}
+
+// ExplainLogin is Explain with a password, which is tried as a login tries it.
+func (s *Source) ExplainLogin(ctx context.Context, login string, password secret.String) (identity.User, []Step, error) {
+	var steps []Step
+	user, err := s.Authenticate(context.WithValue(ctx, explainKey{}, func(step Step) { steps = append(steps, step) }), login, password)
 	return user, steps, err
 }

@@ -132,7 +132,7 @@ func (s *Source) find(ctx context.Context, filter string) (*ldap.Entry, error) {
 }
 
 // errAmbiguous stops a login: it could be somebody else's.
-var errAmbiguous = errors.New("more than one entry of the directory matches; users.filter or users.login must tell them apart")
+var errAmbiguous = &identity.DeniedError{Reason: "more than one entry of the directory matches"}
 
 // user reads an entry, and asks for its groups.
 func (s *Source) user(ctx context.Context, entry *ldap.Entry) (identity.User, error) {

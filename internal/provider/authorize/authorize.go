@@ -18,6 +18,7 @@
 //   - login.go: the login page, its form and the session
 //   - elsewhere.go: logins at a source to which the browser is sent
 //   - password.go: a password that must be changed first
+//   - factor.go: the second factor
 //   - consent.go: the page that asks whether to go on
 //   - respond.go: how the answer travels
 //   - door.go: the login, for pages of other endpoints
@@ -43,6 +44,7 @@ import (
 	"github.com/tegata/tegata/internal/provider/page"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/seal"
+	"github.com/tegata/tegata/internal/secondfactor"
 	"github.com/tegata/tegata/internal/secret"
 )
 
@@ -78,6 +80,7 @@ type Handler struct {
 	// GrantLifetime is how long a grant's refresh tokens work at the most.
 	GrantLifetime time.Duration
 	Throttle      *Throttle
+	Factors       *secondfactor.Factors
 	Audit         *audit.Trail
 	Now           func() time.Time
 	Log           *slog.Logger
@@ -104,9 +107,17 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request) {
 	}
 	found, user, err := h.current(ctx, r)
 	answers := err == nil && req.about(user.Subject) && client.AllowsSource(user.Source) && h.goodEnough(req, found)
+	lacks := false
+	if answers {
+		_, lacks, err = h.lacks(ctx, req, client, user, found.Methods)
+	}
 	switch {
 	case err != nil && !errors.Is(err, session.ErrNotFound):
 		h.fail(w, r, req, err)
+	case answers && lacks && req.prompt.Has("none"):
+		h.fail(w, r, req, &oidc.Error{Code: oidc.InteractionRequired, Description: "the end user has to prove a second factor"})
+	case answers && lacks:
+		h.stepUp(w, r, req, client, found, user)
 	case answers && !h.asks(req, client, false) && r.Method != http.MethodHead: // which is safe: it grants nothing
 		h.finish(w, r, req, client, found, user)
 	case answers && req.prompt.Has("none"):

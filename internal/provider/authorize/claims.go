@@ -81,6 +81,7 @@ func (req *request) readClaims(text string) error {
 		if !whatever && !slices.ContainsFunc(wanted, func(value string) bool { return slices.Contains(session.ACRs(), value) }) {
 			return &oidc.Error{Code: oidc.UnmetAuthenticationRequirements, Description: "no login here has the acr that claims needs"}
 		}
+		req.SecondFactor = !whatever && !slices.Contains(wanted, session.ACRPassword)
 	}
 	for _, name := range slices.Sorted(maps.Keys(userinfo)) {
 		// They are kept as words; a name with a space in it is none of ours.

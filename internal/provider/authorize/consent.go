@@ -77,7 +77,13 @@ func (h *Handler) Consent(w http.ResponseWriter, r *http.Request) {
 	switch r.PostForm.Get("answer") {
 	case page.AnswerContinue:
 		found, user, err := h.current(r.Context(), r)
+		lacks := false
+		if err == nil {
+			_, lacks, err = h.lacks(r.Context(), req, client, user, found.Methods)
+		}
 		switch {
+		case err == nil && found.ID == req.Session && lacks:
+			h.stepUp(w, r, req, client, found, user)
 		case err == nil && found.ID == req.Session && client.AllowsSource(user.Source):
 			h.finish(w, r, req, client, found, user)
 		case err == nil || errors.Is(err, session.ErrNotFound):

@@ -26,3 +26,9 @@ func (h *Handler) Current(ctx context.Context, r *http.Request) (session.Session
 func (h *Handler) LogIn(w http.ResponseWriter, r *http.Request, next string) {
 	h.show(w, r, http.StatusOK, request{Next: next}, clientregistry.Client{}, "", page.NoProblem)
 }
+
+// Throttled tries a password on behalf of another page, as often as the login
+// page would. It returns identity.ErrTooManyAttempts besides the error of try.
+func (h *Handler) Throttled(ctx context.Context, login, remote string, try func() error) error {
+	return h.throttled(ctx, login, remote, try)
+}

@@ -4,9 +4,10 @@
 package authorize
 
 import (
-	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
@@ -22,15 +23,8 @@ func (h *Handler) depart(w http.ResponseWriter, r *http.Request, req request, cl
 		h.showAgain(w, r, http.StatusForbidden, req, client, page.SourceDenied, "")
 		return
 	}
-	hint := req.Login
-	req.Source, req.Attempt, req.Login = source, rand.Text(), ""
-	state, err := h.sealed(w, r, req)
-	if err != nil {
-		h.fail(w, r, req, err)
-		return
-	}
-	address, err := h.Sources.Begin(r.Context(), source, identity.Departure{
-		RedirectURI: h.Callback, State: state, Attempt: secret.New(req.Attempt), LoginHint: hint, UILocales: req.UILocales, Fresh: req.Fresh,
+	address, attempt, err := h.Sources.Begin(r.Context(), source, identity.Departure{
+		RedirectURI: h.Callback, LoginHint: req.Login, UILocales: req.UILocales, Fresh: req.Fresh,
 	})
 	if errors.Is(err, identity.ErrNotFound) {
 		h.fail(w, r, req, &refusal{problem: page.BadRequest, detail: "there is no such source"})
@@ -40,7 +34,27 @@ func (h *Handler) depart(w http.ResponseWriter, r *http.Request, req request, cl
 		h.proven(w, r, req, client, identity.User{}, nil, err)
 		return
 	}
+	req.Source, req.Attempt, req.Login = source, attempt.Reveal(), ""
+	state, err := h.sealed(w, r, req)
+	if err == nil {
+		address, err = withState(address, state)
+	}
+	if err != nil {
+		h.fail(w, r, req, &refusal{problem: page.Unavailable, cause: err})
+		return
+	}
 	h.leave(w, r, address)
+}
+
+func withState(address, state string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("the source named an address that is none: %w", err)
+	}
+	query := u.Query()
+	query.Set("state", state)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
 // Return serves the address to which such a source sends the browser back.

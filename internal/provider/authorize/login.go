@@ -4,6 +4,7 @@
 package authorize
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -146,7 +147,7 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	req.Source, req.Login = r.PostForm.Get("source"), r.PostForm.Get("login")
+	req.Source, req.Login = cmp.Or(r.PostForm.Get("source"), h.firstSource(client)), r.PostForm.Get("login")
 	if elsewhere := r.PostForm.Get("elsewhere"); elsewhere != "" {
 		h.depart(w, r, req, client, elsewhere)
 		return
@@ -175,11 +176,15 @@ func (h *Handler) proven(w http.ResponseWriter, r *http.Request, req request, cl
 	// there.
 	h.Log.LogAttrs(r.Context(), slog.LevelWarn, "login refused", slog.String("problem", string(problem)),
 		slog.String("client", string(req.Client)), slog.String("remote", r.RemoteAddr), slog.Any("error", err))
+	source := ""
+	if _, known := h.Sources.Of(req.Source); known { // it was typed, or could have been
+		source = req.Source
+	}
 	h.Audit.Record(audit.Event{
-		Act: audit.LoginRefused, Client: req.Client, Source: req.Source, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem),
+		Act: audit.LoginRefused, Client: req.Client, Source: source, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem),
 	})
 	if problem == page.PasswordExpired && h.changesPasswords(req) {
-		h.showPasswordChange(w, r, http.StatusForbidden, req, client, page.PasswordExpired, "")
+		h.showPasswordChange(w, r, http.StatusForbidden, req, client, page.PasswordExpired, identity.PasswordRefusedError{})
 		return
 	}
 	if status == http.StatusTooManyRequests {
@@ -201,6 +206,7 @@ func problemOf(err error) (page.Problem, int) {
 		{identity.ErrDisabled, page.UserDisabled, http.StatusForbidden},
 		{identity.ErrLocked, page.UserLocked, http.StatusForbidden},
 		{identity.ErrPasswordExpired, page.PasswordExpired, http.StatusForbidden},
+		{identity.ErrTemporaryExpired, page.TemporaryExpired, http.StatusForbidden},
 		{session.ErrOvertaken, page.WrongCredentials, http.StatusForbidden},
 	} {
 		if errors.Is(err, known.err) {
@@ -245,7 +251,7 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, req request, c
 		h.fail(w, r, req, &oidc.Error{Code: oidc.AccessDenied, Description: why})
 		return
 	}
-	h.enter(w, r, req, client, user, how)
+	h.afterFirst(w, r, req, client, user, how)
 }
 
 // enter begins the session of a person who has proven all that it takes.
@@ -262,21 +268,37 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, req request, cli
 	h.Audit.Record(audit.Event{
 		Act: audit.LoggedIn, Client: req.Client, Subject: user.Subject, Source: user.Source, Session: begun.ID, Remote: r.RemoteAddr, Agent: r.UserAgent(),
 	})
+	h.goOn(w, r, req, client, begun, user)
+}
+
+// goOn takes a person with a good session to what they were asked for.
+func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, req request, client clientregistry.Client, s session.Session, user identity.User) {
 	switch {
 	case req.Client == "": // the issuer's own page
 		h.leave(w, r, string(h.Issuer)+req.Next)
 	case h.asks(req, client, !req.Unseen):
-		h.showConsent(w, r, req, client, begun, user)
+		h.showConsent(w, r, req, client, s, user)
 	default:
-		h.finish(w, r, req, client, begun, user)
+		h.finish(w, r, req, client, s, user)
 	}
 }
 
 // Authenticate asks the source, as often as the throttle allows: for a client
 // that may send passwords itself. remote is host:port. It returns
 // identity.ErrTooManyAttempts besides the errors of the sources.
-func (h *Handler) Authenticate(ctx context.Context, login string, password secret.String, remote string) (identity.User, error) {
-	return h.AuthenticateAt(ctx, "", login, password, remote)
+func (h *Handler) Authenticate(ctx context.Context, client clientregistry.Client, login string, password secret.String, remote string) (identity.User, error) {
+	return h.AuthenticateAt(ctx, h.firstSource(client), login, password, remote)
+}
+
+// firstSource is where a login goes if nobody had a choice: to the first
+// source that takes passwords and whose users may use the client.
+func (h *Handler) firstSource(client clientregistry.Client) string {
+	for _, m := range h.Sources.Members {
+		if m.Passwords != nil && client.AllowsSource(m.Name) {
+			return m.Name
+		}
+	}
+	return ""
 }
 
 // AuthenticateAt is Authenticate at the source that a person chose; empty: they
@@ -299,17 +321,4 @@ func (h *Handler) throttled(ctx context.Context, login, remote string, try func(
 		attempt.End(errors.Is(err, identity.ErrWrongCredentials) || errors.Is(err, identity.ErrDisabled) || errors.Is(err, identity.ErrLocked))
 	}()
 	return try()
-}
-
-// Home serves the issuer's own address: who is logged in, or the login page.
-func (h *Handler) Home(w http.ResponseWriter, r *http.Request) {
-	_, user, err := h.current(r.Context(), r)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		h.show(w, r, http.StatusOK, request{}, clientregistry.Client{}, "", page.NoProblem)
-	case err != nil:
-		h.fail(w, r, request{}, &refusal{problem: page.Unavailable, cause: err})
-	default:
-		h.Pages.LoggedIn(w, r, page.LoggedIn{Username: user.Username, Name: user.Name, Email: user.Email, Groups: user.Groups})
-	}
 }

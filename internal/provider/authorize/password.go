@@ -18,7 +18,7 @@ import (
 
 // showPasswordChange writes the page that asks for another password, with the
 // login sealed into it.
-func (h *Handler) showPasswordChange(w http.ResponseWriter, r *http.Request, status int, req request, client clientregistry.Client, problem page.Problem, detail string) {
+func (h *Handler) showPasswordChange(w http.ResponseWriter, r *http.Request, status int, req request, client clientregistry.Client, problem page.Problem, refused identity.PasswordRefusedError) {
 	sealed, err := h.sealed(w, r, req)
 	if err != nil {
 		h.fail(w, r, req, err)
@@ -28,7 +28,7 @@ func (h *Handler) showPasswordChange(w http.ResponseWriter, r *http.Request, sta
 		w.Header().Set("Retry-After", "30")
 	}
 	h.Pages.ExpiredPassword(w, r, status, page.ExpiredPassword{
-		Request: sealed, Login: req.Login, Problem: problem, Detail: detail, RedirectURI: req.RedirectURI,
+		Request: sealed, Login: req.Login, Problem: problem, Detail: refused.Reason, Flaws: refused.Flaws, RedirectURI: req.RedirectURI,
 	})
 }
 
@@ -48,26 +48,26 @@ func (h *Handler) ChangePassword(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := r.Context()
 	old, fresh := secret.New(r.PostForm.Get("password")), secret.New(r.PostForm.Get("new"))
-	again := func(status int, problem page.Problem, detail string) {
-		h.showPasswordChange(w, r, status, req, client, problem, detail)
+	again := func(status int, problem page.Problem, refused identity.PasswordRefusedError) {
+		h.showPasswordChange(w, r, status, req, client, problem, refused)
 	}
 	switch {
 	case req.Login == "":
 		h.fail(w, r, req, &refusal{problem: page.PageExpired, cause: errors.New("a new password for nobody")})
 		return
 	case !fresh.Equal(secret.New(r.PostForm.Get("repeated"))):
-		again(http.StatusBadRequest, page.PasswordsDiffer, "")
+		again(http.StatusBadRequest, page.PasswordsDiffer, identity.PasswordRefusedError{})
 		return
 	}
 	err := h.throttled(ctx, req.Login, r.RemoteAddr, func() error {
 		return h.Sources.ChangePassword(ctx, req.Source, req.Login, old, fresh)
 	})
 	if refused, ok := errors.AsType[*identity.PasswordRefusedError](err); ok {
-		again(http.StatusBadRequest, page.PasswordRefused, refused.Reason)
+		again(http.StatusBadRequest, page.PasswordRefused, *refused)
 		return
 	}
 	if problem, status := problemOf(err); err != nil && problem != page.NoProblem {
-		again(status, problem, "")
+		again(status, problem, identity.PasswordRefusedError{})
 		return
 	}
 	if err != nil {

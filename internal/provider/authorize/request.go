@@ -36,6 +36,7 @@ type request struct {
 	Subjects       []oidc.Subject `json:"u,omitempty"` // whom the answer must be about; empty: anybody
 	Consent        bool           `json:"k,omitempty"` // prompt=consent
 	UILocales      string         `json:"l,omitempty"`
+	SecondFactor   bool           `json:"f,omitempty"` // an acr that takes one is essential
 	Session        string         `json:"b,omitempty"` // the one that a consent page is about
 	Next           string         `json:"x,omitempty"` // a path below the issuer's, after a login that is for no client
 	At             int64          `json:"t"`           // Unix seconds at which the page was shown

@@ -23,6 +23,7 @@ import (
 type Throttle struct {
 	now                      func() time.Time
 	pairs, accounts, sources *allowances
+	factors                  *allowances
 }
 
 const (
@@ -38,6 +39,9 @@ func NewThrottle(now func() time.Time) *Throttle {
 		pairs:    &allowances{burst: 10, every: 5 * time.Second, used: map[string]*allowance{}},
 		accounts: &allowances{burst: 100, every: time.Second, used: map[string]*allowance{}},
 		sources:  &allowances{burst: 50, every: time.Second, used: map[string]*allowance{}},
+		// A code has six digits, and three of them are right at any time: some
+		// 300 guesses a day find one in a few years.
+		factors: &allowances{burst: 10, every: 5 * time.Minute, used: map[string]*allowance{}},
 	}
 }
 
@@ -71,6 +75,16 @@ func (t *Throttle) Begin(ctx context.Context, login, remote string) (Attempt, bo
 		a.taken = append(a.taken, next)
 	}
 	return a, true
+}
+
+// BeginFactor is Begin for a second factor: ten failures, wherever they come
+// from, then one in five minutes. Only who knows the password gets here, so
+// nobody else can lock a person out.
+func (t *Throttle) BeginFactor(ctx context.Context, subject string) (Attempt, bool) {
+	if !t.factors.begin(ctx, subject, t.now) {
+		return Attempt{}, false
+	}
+	return Attempt{now: t.now, taken: []taken{{t.factors, subject}}}, true
 }
 
 // End says how the try ended. Only a failure uses up the allowance.

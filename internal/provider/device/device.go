@@ -68,6 +68,10 @@ type Logins interface {
 	// LogIn shows the login page; after it the browser goes to next, a path
 	// below the issuer's.
 	LogIn(w http.ResponseWriter, r *http.Request, next string)
+	// Lacks reports whether the session lacks a second factor that the client
+	// wants; StepUp asks for it.
+	Lacks(ctx context.Context, s session.Session, user identity.User, client clientregistry.Client) (bool, error)
+	StepUp(w http.ResponseWriter, r *http.Request, next string, s session.Session, user identity.User)
 }
 
 // Handler serves both sides of an issuer's device authorization.

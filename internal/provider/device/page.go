@@ -98,6 +98,15 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, d grant.DeviceRequ
 	if !ok {
 		return
 	}
+	lacks, err := h.Logins.Lacks(r.Context(), s, user, client)
+	switch {
+	case err != nil:
+		h.fail(w, r, page.Unavailable, err)
+		return
+	case lacks:
+		h.Logins.StepUp(w, r, h.Path+"?"+url.Values{"user_code": {code}}.Encode(), s, user)
+		return
+	}
 	plain, err := json.Marshal(question{d.ID, d.Client, d.Scopes})
 	if err != nil {
 		h.fail(w, r, page.Unavailable, fmt.Errorf("encoding a question: %w", err))
@@ -144,6 +153,16 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, sealed string) 
 	}
 	client, ok := h.client(w, r, asked.Client, user)
 	if !ok {
+		return
+	}
+	// The question was put to a session that lacked nothing; the person may
+	// have added a factor since.
+	switch lacks, err := h.Logins.Lacks(ctx, found, user, client); {
+	case err != nil:
+		h.fail(w, r, page.Unavailable, err)
+		return
+	case lacks:
+		h.Logins.StepUp(w, r, h.Path, found, user)
 		return
 	}
 	allowed := false

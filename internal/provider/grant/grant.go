@@ -68,6 +68,12 @@ var (
 	ErrSuperseded = errors.New("the refresh token was rotated by another request")
 )
 
+// Filter says which grants are meant: those to which all that is set applies.
+type Filter struct {
+	Subject oidc.Subject
+	Client  oidc.ClientID
+}
+
 // Live reports whether tokens of the grant still work.
 func (g Grant) Live(now time.Time) bool { return g.EndedAt.IsZero() && now.Before(g.ExpiresAt) }
 

@@ -58,7 +58,8 @@ type Handler struct {
 	Issuer       oidc.Issuer
 	Clients      clientregistry.Clients
 	Verifier     Verifier
-	Source       identity.Source
+	Sources      *identity.Sources
+	Done         string // where sources to which a browser was sent send it back
 	Sessions     *session.Sessions
 	Storage      Storage
 	BackChannel  *BackChannel
@@ -107,10 +108,9 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request) {
 
 // ask writes the page that asks the person.
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request, req request, found session.Session) {
-	user, err := h.Source.Lookup(r.Context(), found.Subject)
-	if err != nil && !errors.Is(err, identity.ErrNotFound) {
-		h.fail(w, r, fmt.Errorf("asking the source: %w", err))
-		return
+	user, err := h.Sources.Lookup(r.Context(), found.Subject)
+	if err != nil { // which keeps nobody from logging out
+		answer.Log(r, h.Log, fmt.Errorf("asking the source: %w", err), "")
 	}
 	req.Asked = found.ID
 	sealed, err := h.sealed(req)
@@ -172,6 +172,38 @@ func (h *Handler) logOut(w http.ResponseWriter, r *http.Request, req request, fo
 	})
 	h.Sessions.Forget(w)
 	h.BackChannel.Tell(r.Context(), found, clients)
+	h.logOutThere(w, r, req, found)
+}
+
+// logOutThere passes the logout on to the source, if it wants to know, and
+// comes back to Returned.
+func (h *Handler) logOutThere(w http.ResponseWriter, r *http.Request, req request, found session.Session) {
+	state, err := h.sealed(req)
+	address := ""
+	if err == nil {
+		address, err = h.Sources.LogOut(r.Context(), found.Subject, h.Done, state)
+	}
+	switch {
+	case err != nil: // here it is done
+		answer.Log(r, h.Log, fmt.Errorf("passing on a logout: %w", err), "")
+		h.goOn(w, r, req)
+	case address == "":
+		h.goOn(w, r, req)
+	case r.Method == http.MethodGet:
+		leave(w, r, address)
+	default:
+		// A browser does not follow the answer to a form to a place that the
+		// policy of the form's page does not name.
+		h.Pages.LoggedOut(w, r, page.LoggedOut{Next: address})
+	}
+}
+
+// Returned serves the address to which a source sends the browser back.
+func (h *Handler) Returned(w http.ResponseWriter, r *http.Request) {
+	req, ok := h.open(r.URL.Query().Get("state"))
+	if !ok {
+		req = request{} // it is done all the same
+	}
 	h.goOn(w, r, req)
 }
 
@@ -179,7 +211,7 @@ func (h *Handler) logOut(w http.ResponseWriter, r *http.Request, req request, fo
 func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, req request) {
 	switch {
 	case req.RedirectURI == "":
-		h.Pages.LoggedOut(w, r)
+		h.Pages.LoggedOut(w, r, page.LoggedOut{})
 	case req.State == "":
 		leave(w, r, req.RedirectURI)
 	case strings.Contains(req.RedirectURI, "?"):

@@ -20,6 +20,7 @@ const (
 	UserDisabled     Problem = "user-disabled"
 	UserLocked       Problem = "user-locked"
 	PasswordExpired  Problem = "password-expired"
+	TemporaryExpired Problem = "temporary-expired"
 	TooManyAttempts  Problem = "too-many-attempts"
 	PageExpired      Problem = "page-expired"
 	UnknownClient    Problem = "unknown-client"
@@ -42,7 +43,7 @@ type explained struct{ What, Try string }
 type messages struct {
 	LogIn, LogInTo, Login, Password, LogInButton string
 	Source, LocalSource, Or, LogInAt             string
-	LoggedIn, LoggedInAs, YouMayClose            string
+	LoggedInAs, YouMayClose                      string
 	Name, Email, Groups, NoGroups, LogOutButton  string
 	CannotGoOn, CannotLogOut, Detail, Reference  string
 	GoingBack, IfNothingHappens, ContinueButton  string
@@ -53,7 +54,7 @@ type messages struct {
 	ExpiredTitle, ExpiredWhy, OldPassword, NewPassword, RepeatPassword, ChangeButton string
 
 	LogOutTitle, YouAre, WantsLogOut, LogOutEnds, StayButton string
-	LoggedOut, LoggedOutClose                                string
+	LoggedOut, LoggedOutClose, LoggedOutElsewhere            string
 
 	DeviceTitle, DeviceShowsCode, UserCode             string
 	DeviceAsk, DeviceWants, DeviceSameCode, DeviceFrom string
@@ -65,6 +66,10 @@ type messages struct {
 
 	Scopes   map[string]string // what a client gets with them
 	Problems map[Problem]explained
+
+	Passwords passwordText
+	Portal    portalText
+	Console   consoleText
 }
 
 // Explain returns the words for a problem.
@@ -77,9 +82,15 @@ func (m messages) With(sentence, name string) template.HTML {
 }
 
 // Named is With for where nothing can be marked up: in a button.
-func (m messages) Named(sentence, name string) string { return strings.Replace(sentence, "%s", name, 1) }
+func (m messages) Named(sentence, name string) string {
+	return strings.Replace(sentence, "%s", name, 1)
+}
 
 var english = messages{
+	Passwords: passwordEnglish,
+	Portal:    portalEnglish,
+	Console:   consoleEnglish,
+
 	LogIn:        "Log in",
 	LogInTo:      "to continue to %s",
 	Login:        "User name or e-mail address",
@@ -89,7 +100,6 @@ var english = messages{
 	LocalSource:  "An account of this service",
 	Or:           "or",
 	LogInAt:      "Log in with %s",
-	LoggedIn:     "You are logged in",
 	LoggedInAs:   "User name",
 	YouMayClose:  "You can close this tab. Applications that send you here will not ask for your password again in this browser.",
 	Name:         "Name",
@@ -129,6 +139,8 @@ var english = messages{
 	LoggedOut:      "You are logged out",
 	LoggedOutClose: "You can close this tab.",
 
+	LoggedOutElsewhere: "Your login at the place where your account is kept ends as well.",
+
 	DeviceTitle:       "Log in on a device",
 	DeviceShowsCode:   "The device, or the program in your terminal, shows a code.",
 	UserCode:          "Code",
@@ -154,10 +166,11 @@ var english = messages{
 		oidc.ScopeOfflineAccess: "access that goes on after you have logged out here",
 	},
 	Problems: map[Problem]explained{
-		WrongCredentials: {"The user name or the password is wrong.", "Check both, and the Caps Lock key, then try again."},
+		WrongCredentials: {"The user name or the password is wrong.", "Check both, and the Caps Lock key, then try again. After many wrong passwords an account is locked for a while."},
 		UserDisabled:     {"This user is disabled.", "Ask your administrator to enable it."},
 		UserLocked:       {"This account is locked for now.", "There were too many wrong passwords. Wait a while, or ask your administrator to unlock it."},
 		PasswordExpired:  {"Your password has expired.", "Change it where you usually do, then come back and log in with the new one."},
+		TemporaryExpired: {"Your temporary password has expired.", "Ask your administrator for another one."},
 		TooManyAttempts:  {"There were too many attempts.", "Wait half a minute, then try again."},
 		PageExpired:      {"This login page has expired or belongs to another browser.", "Go back to the application and start again. Cookies must be allowed for this site."},
 		UnknownClient:    {"The application that sent you here is not registered.", "Check the client ID in its settings, or ask your administrator to register it."},
@@ -176,6 +189,10 @@ var english = messages{
 }
 
 var japanese = messages{
+	Passwords: passwordJapanese,
+	Portal:    portalJapanese,
+	Console:   consoleJapanese,
+
 	LogIn:        "ログイン",
 	LogInTo:      "%s に進むにはログインしてください",
 	Login:        "ユーザー名またはメールアドレス",
@@ -185,7 +202,6 @@ var japanese = messages{
 	LocalSource:  "このサービスのアカウント",
 	Or:           "または",
 	LogInAt:      "%s でログイン",
-	LoggedIn:     "ログインしています",
 	LoggedInAs:   "ユーザー名",
 	YouMayClose:  "このタブは閉じてかまいません。このブラウザーでは、ほかのアプリケーションからログインを求められても、パスワードを再入力する必要はありません。",
 	Name:         "氏名",
@@ -225,6 +241,8 @@ var japanese = messages{
 	LoggedOut:      "ログアウトしました",
 	LoggedOutClose: "このタブは閉じてかまいません。",
 
+	LoggedOutElsewhere: "アカウントの管理元からもログアウトします。",
+
 	DeviceTitle:       "デバイスでログイン",
 	DeviceShowsCode:   "デバイスまたはターミナルのプログラムに表示されているコードを入力してください。",
 	UserCode:          "コード",
@@ -250,10 +268,11 @@ var japanese = messages{
 		oidc.ScopeOfflineAccess: "ここでログアウトした後も続くアクセス",
 	},
 	Problems: map[Problem]explained{
-		WrongCredentials: {"ユーザー名またはパスワードが違います。", "入力内容と Caps Lock を確認して、もう一度お試しください。"},
+		WrongCredentials: {"ユーザー名またはパスワードが違います。", "入力内容と Caps Lock を確認して、もう一度お試しください。誤りが続くと、アカウントはしばらくロックされます。"},
 		UserDisabled:     {"このユーザーは無効になっています。", "管理者に有効化を依頼してください。"},
 		UserLocked:       {"このアカウントは一時的にロックされています。", "パスワードの誤りが続きました。しばらく待つか、管理者にロックの解除を依頼してください。"},
 		PasswordExpired:  {"パスワードの有効期限が切れています。", "いつもの方法でパスワードを変更してから、新しいパスワードでログインしてください。"},
+		TemporaryExpired: {"仮パスワードの有効期限が切れています。", "管理者に新しいパスワードの発行を依頼してください。"},
 		TooManyAttempts:  {"試行回数が多すぎます。", "30 秒ほど待ってから、もう一度お試しください。"},
 		PageExpired:      {"このログインページは期限切れか、別のブラウザーで開かれたものです。", "アプリケーションに戻ってやり直してください。このサイトの Cookie を許可する必要があります。"},
 		UnknownClient:    {"このアプリケーションは登録されていません。", "設定のクライアント ID を確認するか、管理者に登録を依頼してください。"},

@@ -8,6 +8,8 @@
 //   - page.go: the pages as Go calls
 //   - policy.go: what a browser may do with a page
 //   - messages.go: every word, in both languages
+//   - portal.go: the pages of a person who is logged in, and their words
+//   - console.go: the administration pages, and their words
 //   - *.html, tegata.css, mark.svg: the templates, the one style sheet, the icon
 //   - submit.js: a script that presses the button of formpost.html
 //   - passkey.js: the only other one; it asks the browser for a passkey
@@ -30,6 +32,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 )
 
@@ -136,8 +139,9 @@ type ExpiredPassword struct {
 	Request     string // the sealed pending request
 	Login       string // whose it is, for password managers
 	Problem     Problem
-	Detail      string // what the source says of a password that it refused; may be empty
-	RedirectURI string // as at LogIn
+	Detail      string          // what the source says of a password that it refused; may be empty
+	Flaws       []identity.Flaw // the same where the source is ours
+	RedirectURI string          // as at LogIn
 }
 
 // ExpiredPassword writes the page.
@@ -214,9 +218,14 @@ func (p *Renderer) LogOut(w http.ResponseWriter, r *http.Request, v LogOut) {
 	p.write(w, r, http.StatusOK, "logout.html", policy(v.RedirectURI), v)
 }
 
-// LoggedOut writes the page that ends a logout.
-func (p *Renderer) LoggedOut(w http.ResponseWriter, r *http.Request) {
-	p.write(w, r, http.StatusOK, "loggedout.html", policy(""), nil)
+// LoggedOut is the page that ends a logout.
+type LoggedOut struct {
+	Next string // where the browser goes by itself, to end another session; may be empty
+}
+
+// LoggedOut writes the page.
+func (p *Renderer) LoggedOut(w http.ResponseWriter, r *http.Request, v LoggedOut) {
+	p.write(w, r, http.StatusOK, "loggedout.html", policy(""), v)
 }
 
 // Failure is the page for a request that cannot go on and must not be
@@ -231,19 +240,6 @@ type Failure struct {
 // Failure writes the page.
 func (p *Renderer) Failure(w http.ResponseWriter, r *http.Request, status int, v Failure) {
 	p.write(w, r, status, "failure.html", policy(""), v)
-}
-
-// LoggedIn is the issuer's own page for a person with a session.
-type LoggedIn struct {
-	Username string
-	Name     string
-	Email    string
-	Groups   []string
-}
-
-// LoggedIn writes the page.
-func (p *Renderer) LoggedIn(w http.ResponseWriter, r *http.Request, v LoggedIn) {
-	p.write(w, r, http.StatusOK, "loggedin.html", policy(""), v)
 }
 
 // AssetsPath is the folder whose files Asset serves.

@@ -33,18 +33,19 @@ process.on('SIGHUP', () => { handle = provide(); log({ reloaded: true }) })
 console.log(`issuer: ${issuer}`)
 
 function provide() {
-  const { keys, clients, idTokenLifetime } = read()
+  const { keys, clients, idTokenLifetime, conform } = read()
   const provider = new Provider(issuer, {
     clients,
     jwks: { keys },
     cookies: { keys: ['for the tests alone'] },
     scopes: ['openid', 'offline_access', 'email', 'groups'],
-    claims: { openid: ['sub'], email: ['email'], groups: ['groups'] },
-    conformIdTokenClaims: false, // API servers read the ID token and nothing else
-    findAccount: (_, id) => ({
-      accountId: id,
-      claims: () => ({ sub: id, email: `${id}@example.com`, groups: ['platform-engineer'] }),
-    }),
+    claims: { openid: ['sub'], profile: ['preferred_username', 'name'], email: ['email', 'email_verified'], groups: ['groups'] },
+    conformIdTokenClaims: conform, // false: API servers read the ID token and nothing else
+    findAccount: (_, id) => {
+      const { accounts } = read() // as it is now; without it, there is everybody
+      const account = accounts ? accounts[id] : { email: `${id}@example.com`, groups: ['platform-engineer'] }
+      return account && { accountId: id, claims: () => ({ sub: id, ...account }) }
+    },
     rotateRefreshToken: true,
     discovery: {
       mtls_endpoint_aliases: {

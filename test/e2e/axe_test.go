@@ -1,0 +1,151 @@
+// Copyright The Tegata Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdpage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/tegata/tegata/test/axe"
+	"github.com/tegata/tegata/test/person"
+)
+
+// The golden copies of all pages, each in every state that it has.
+var (
+	pagesFolder  = filepath.Join("..", "..", "internal", "provider", "page")
+	goldenFolder = filepath.Join(pagesFolder, "testdata")
+)
+
+// Every page in every state, in both languages: axe-core finds nothing, and a
+// phone of 320 pixels is wide enough. The pages are the golden copies, which
+// are what the provider serves; other tests look at them where they are served.
+func TestPagesAreAccessible(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(goldenFolder, "*.html"))
+	if err != nil || len(pages) < 100 {
+		t.Fatalf("there are %d pages, %v", len(pages), err)
+	}
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file := filepath.Join(goldenFolder, path.Base(r.URL.Path))
+		if _, asset, ok := strings.Cut(r.URL.Path, "/assets/HASH-"); ok {
+			file = filepath.Join(pagesFolder, asset)
+		}
+		if page := path.Base(file); strings.HasPrefix(page, "form-post.") || strings.HasPrefix(page, "logged-out-elsewhere.") {
+			w.Header().Set("Content-Security-Policy", "sandbox allow-same-origin") // they would leave by themselves
+		}
+		http.ServeFile(w, r, file)
+	}))
+	defer site.Close()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw})
+	who := person.Person{CAFile: filepath.Join(t.TempDir(), "ca.crt")}
+	if err := os.WriteFile(who.CAFile, authority, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	browser := open(t, who)
+
+	// A page that nobody should have: what is not seen here is not seen below.
+	if err := visit(browser, "data:text/html,<p style='color:%23999'>pale<input>"); err != nil {
+		t.Fatal(err)
+	}
+	checker, err := axe.Open(browser.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := checker.Check(browser.Context())
+	for _, rule := range []string{"color-contrast", "label", "html-has-lang", "document-title", "landmark-one-main"} {
+		if !slices.ContainsFunc(problems, func(problem string) bool { return strings.HasPrefix(problem, rule+":") }) {
+			t.Fatalf("axe-core does not see a page without %s: %q, %v", rule, problems, err)
+		}
+	}
+
+	for _, file := range pages {
+		name := strings.TrimSuffix(filepath.Base(file), ".html")
+		t.Run(name, func(t *testing.T) {
+			if err := visit(browser, site.URL+"/"+filepath.Base(file)); err != nil {
+				t.Fatal(err)
+			}
+			isAccessible(t, browser, name)
+		})
+	}
+}
+
+// open starts a browser that ends with the test.
+func open(t *testing.T, who person.Person) *person.Browser {
+	t.Helper()
+	browser, err := who.Chromium(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := browser.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return browser
+}
+
+// isAccessible looks at the page in the browser, on a phone by day and on a
+// desktop by night, and takes pictures if somebody wants them.
+func isAccessible(t *testing.T, b *person.Browser, name string) {
+	t.Helper()
+	ctx := b.Context()
+	checker, err := axe.Open(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What changes with the width and what changes with the colours are two
+	// things, so two of the four views show both.
+	for _, view := range []struct {
+		width  int64
+		scheme string
+	}{{320, "light"}, {1280, "dark"}} {
+		called := fmt.Sprintf("%s-%d-%s", name, view.width, view.scheme)
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(view.width, 800), preferColorScheme(view.scheme)); err != nil {
+			t.Fatal(err)
+		}
+		problems, err := checker.Check(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wide, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); err != nil || wide > view.width {
+			problems = append(problems, fmt.Sprintf("it is %d pixels wide (%v)", wide, err))
+		}
+		for _, problem := range problems {
+			t.Errorf("%s: %s", called, problem)
+		}
+		photograph(t, b, called)
+	}
+}
+
+// photograph takes a picture of the whole page if somebody wants it.
+func photograph(t *testing.T, b *person.Browser, name string) {
+	t.Helper()
+	dir := os.Getenv(screenshotsVariable)
+	if dir == "" {
+		return
+	}
+	whole := true
+	err := chromedp.Do(b.Context(), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		picture, err := cdp.Call(ctx, target, cdpage.CaptureScreenshot, cdpage.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name+".png"), picture.Data, 0o644)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
