@@ -174,7 +174,8 @@ func (c IssuerConfig) clusters(now time.Time) (all []portal.Cluster, issuerCA []
 }
 
 // readCertificates reads certificates that kubeconfigs will carry to everybody:
-// they, and nothing else that stands in the file. An empty path is none.
+// they, and nothing else that stands in the file, and of those the ones that
+// still count. An empty path is none.
 func readCertificates(path string, now time.Time) ([]byte, error) {
 	if path == "" {
 		return nil, nil
@@ -184,6 +185,7 @@ func readCertificates(path string, now time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("reading the certificates: %w", err)
 	}
 	var clean bytes.Buffer
+	var expired error
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("%s holds a %s; leave only certificates in it, which are handed out in kubeconfigs", path, block.Type)
@@ -192,10 +194,14 @@ func readCertificates(path string, now time.Time) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		if now.After(certificate.NotAfter) {
-			return nil, fmt.Errorf("%s: the certificate %s expired on %s", path, certificate.Subject, certificate.NotAfter.Format(time.DateOnly))
+		if now.After(certificate.NotAfter) { // while authorities change, the old one stands beside the new
+			expired = fmt.Errorf("%s: the certificate %s expired on %s", path, certificate.Subject, certificate.NotAfter.Format(time.DateOnly))
+			continue
 		}
 		clean.WriteString(encodePEM("CERTIFICATE", block.Bytes))
+	}
+	if clean.Len() == 0 && expired != nil {
+		return nil, expired
 	}
 	if clean.Len() == 0 {
 		return nil, fmt.Errorf("%s holds no certificate in PEM", path)

@@ -75,6 +75,13 @@ func TestConfigCheckRefuses(t *testing.T) {
 		{"log format", "log: {format: xml}\n", `: log: unknown format "xml"; text and json are known`, ""},
 		{"argon2 memory", "password_hash: {memory_kib: 4}\n", ": password_hash: argon2 memory of 4 KiB is outside 8 × threads to 1048576", ""},
 		{"argon2 threads", "password_hash: {threads: 65}\n", ": password_hash: argon2 threads of 65 are outside 1 to 64", ""},
+		{"password policy too short", "password_policy: {min_length: 7}\n", ": password_policy: min_length of 7 is outside 8 to 128", ""},
+		{"password policy of zero", "password_policy: {min_length: 0}\n", ": password_policy: min_length of 0 is outside 8 to 128", ""},
+		{"password policy class", "password_policy: {require: [emoji]}\n", `: password_policy: require: unknown class "emoji"; known are lowercase, uppercase, digit, symbol`, ""},
+		{"password policy class twice", "password_policy: {require: [digit, digit]}\n", `: password_policy: require: "digit" is given twice`, ""},
+		{"password policy history", "password_policy: {history: 11}\n", ": password_policy: history of 11 is outside 0 to 10", ""},
+		{"lockout", "password_policy: {lockout: {failures: -1}}\n", ": password_policy: lockout.failures of -1 is outside 0 to 1000; 0 is off", ""},
+		{"lockout for ever", "password_policy: {lockout: {for: 0s}}\n", ":1: a duration is wanted here, such as 90s, 15m, 12h or 30d", ""},
 		{"lifetimes cross", "lifetimes: {refresh_idle: 2d, refresh_absolute: 1d}\n", ": lifetimes: refresh_idle is longer than refresh_absolute", ""},
 
 		// What is declared.

@@ -39,7 +39,7 @@ func ConfigKeys() []string {
 			field := t.Field(i)
 			name := field.Tag.Get("yaml")
 			switch name {
-			case "":
+			case "", "-":
 				continue
 			case ",inline":
 				walk(field.Type, at)

@@ -97,6 +97,9 @@ func newGroupMember(env Env, add bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if account.Source != local.SourceName {
+				return keptElsewhere(account, "groups")
+			}
 			accounts = append(accounts, account)
 		}
 		for _, account := range accounts {

@@ -35,6 +35,8 @@ type ldapReport struct {
 	// LeftOut are groups whose names belong to Kubernetes.
 	LeftOut []string `json:"groups_left_out,omitempty"`
 	Error   string   `json:"error,omitempty"`
+
+	cause error
 }
 
 func newLDAPTest(env Env) *cobra.Command {
@@ -134,7 +136,7 @@ func testLDAP(c *cobra.Command, member identity.Member, login string, password s
 		user, report.LeftOut, err = member.Named(user)
 	}
 	if err != nil {
-		report.Error = err.Error()
+		report.Error, report.cause = err.Error(), err
 		return report
 	}
 	report.Claims = user.Claims(oidc.Scopes{oidc.ScopeProfile, oidc.ScopeEmail, oidc.ScopeGroups}, groupsClaim)
@@ -161,12 +163,17 @@ func (o output) report(c *cobra.Command, env Env, report ldapReport) error {
 
 // hint is the next thing to try.
 func (r ldapReport) hint() string {
+	_, refused := errors.AsType[*ldap.BindError](r.cause)
 	switch last := len(r.Steps) - 1; {
+	case refused:
+		return "the directory refused bind_dn: check it, and the password that the configuration names"
 	case last < 0 || r.Steps[last].Server == "":
 		return "no server answered: check servers, start_tls, ca, and the way there"
-	case r.Error == identity.ErrNotFound.Error() || r.Error == identity.ErrWrongCredentials.Error() && r.Steps[0].Count == 0:
+	case errors.Is(r.cause, ldap.ErrAmbiguous):
+		return "users.filter and users.login must tell the entries apart"
+	case errors.Is(r.cause, identity.ErrNotFound) || errors.Is(r.cause, identity.ErrWrongCredentials) && r.Steps[0].Count == 0:
 		return "nothing matched: check users.base_dn, users.filter, and the attributes in users.login"
-	case r.Error == identity.ErrWrongCredentials.Error():
+	case errors.Is(r.cause, identity.ErrWrongCredentials):
 		return "the entry is there; the password is another"
 	}
 	return "the last question above is the one that failed"

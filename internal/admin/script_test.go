@@ -45,6 +45,8 @@ import (
 //	log-in USER CLIENT SCOPE AGENT   logs in in a browser that calls itself AGENT; the password is "correct horse battery"
 //	at-home USER PATH         logs in at the issuer's own page, and fetches a page below it into the files status and body
 //	enrol USER [NAME]         adds an app that shows codes to the user, on the pages of the server
+//	set-password LINK PASSWORD STATUS   sets a password on the page of a link
+//	fail-login USER TIMES     gives a wrong password so many times
 //	eventually CA URL REGEXP  fetches URL until the body matches
 //	secret FILE REGEXP        remembers a secret; from then on standard error must not hold it
 //	remember NAME FILE REGEXP sets $NAME to what the group of the expression matches
@@ -65,7 +67,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "stop-server": stopServer, "get": get,
 			"certificate": certificate, "hog": hog, "mode": mode, "secret": rememberSecret,
-			"eventually": eventually, "remember": remember, "log-in": logIn, "at-home": atHome, "enrol": enrol, "logged": logged, "fetch": fetch, "hangup": hangup,
+			"eventually": eventually, "remember": remember, "log-in": logIn, "set-password": setPassword, "fail-login": failLogin, "at-home": atHome, "enrol": enrol, "logged": logged, "fetch": fetch, "hangup": hangup,
 		},
 	})
 }

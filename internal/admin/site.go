@@ -71,6 +71,11 @@ func (s *site) load(ctx context.Context, c config, at oidc.Issuer) error {
 	if err != nil {
 		return err
 	}
+	for _, one := range c.issuers() {
+		if err := one.readSources(s.env); err != nil {
+			return err
+		}
+	}
 	issuers, err := s.db.issuers(ctx, c)
 	if err != nil {
 		return err

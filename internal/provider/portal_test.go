@@ -600,7 +600,7 @@ func TestPortalEndsDevices(t *testing.T) {
 	b, bob := i.atHome("alice", alicePassword), i.atHome("bob", bobPassword)
 	page := b.get("/account/logins")
 	page.wantPage(http.StatusOK, "<h1>Devices and browsers</h1>")
-	page.wantParts("Production cluster", "Go-http-client/1.1, from 127.0.0.1", "2026")
+	page.wantParts("Production cluster", "Go-http-client/1.1<br>\nFrom 127.0.0.1", "2026")
 	devices := ids(page, "device")
 	if len(devices) != 2 {
 		t.Fatalf("got the devices %q, want two:\n%s", devices, page.body)
@@ -739,7 +739,7 @@ type discard struct {
 	status int
 }
 
-func newDiscard() *discard                          { return &discard{header: http.Header{}, status: http.StatusOK} }
-func (d *discard) Header() http.Header              { return d.header }
-func (d *discard) WriteHeader(status int)           { d.status = status }
+func newDiscard() *discard                            { return &discard{header: http.Header{}, status: http.StatusOK} }
+func (d *discard) Header() http.Header                { return d.header }
+func (d *discard) WriteHeader(status int)             { d.status = status }
 func (d *discard) Write(text []byte) (n int, _ error) { return len(text), nil }

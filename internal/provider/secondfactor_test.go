@@ -245,7 +245,7 @@ func TestWrongSecondFactorIsRefused(t *testing.T) {
 			return b.fill(page, "code", h.app.Code(h.i.clock.Now().Add(-time.Minute)).Reveal())
 		}},
 		{"a recovery code for a code", "The code is wrong", func(b *browser, page answered, h *holder) answered { return b.fill(page, "code", h.codes[0].Reveal()) }},
-		{"another recovery code", "The code is wrong", func(b *browser, page answered, h *holder) answered {
+		{"another recovery code", "The recovery code is wrong", func(b *browser, page answered, h *holder) answered {
 			return b.fill(page, "recovery", secondfactor.NewRecoveryCodes()[0].Reveal())
 		}},
 		{"no passkey", "This passkey did not work", func(b *browser, page answered, h *holder) answered { return b.fill(page, "credential", "{}") }},
@@ -299,7 +299,7 @@ func TestProofOfASecondFactorIsGoodOnce(t *testing.T) {
 	b.fill(page, "code", code).code()
 	b.fill(page, "code", code).wantPage(http.StatusForbidden, "The code is wrong")
 	b.fill(page, "recovery", h.codes[0].Reveal()).code()
-	b.fill(page, "recovery", h.codes[0].Reveal()).wantPage(http.StatusForbidden, "The code is wrong")
+	b.fill(page, "recovery", h.codes[0].Reveal()).wantPage(http.StatusForbidden, "The recovery code is wrong")
 	answer, err := h.passkey.Get(page.options())
 	check(t, err)
 	b.fill(page, "credential", answer).code()
@@ -354,7 +354,7 @@ func TestGuessesAtASecondFactorAreBounded(t *testing.T) {
 	i.clock.advance(5*time.Minute + time.Second)
 	b.fill(page, "code", h.code()).code()
 	// The right one used nothing up, and one wrong one is the next.
-	other.fill(otherPage, "recovery", "no").wantPage(http.StatusForbidden, "The code is wrong")
+	other.fill(otherPage, "recovery", "no").wantPage(http.StatusForbidden, "The recovery code is wrong")
 	other.fill(otherPage, "recovery", h.codes[0].Reveal()).wantStatus(http.StatusTooManyRequests)
 }
 
@@ -830,7 +830,7 @@ func TestPeopleManageTheirFactors(t *testing.T) {
 	}
 	other := i.browser()
 	page = other.submit(other.authorize(webRequest()), "alice", alicePassword)
-	other.fill(page, "recovery", shown.recoveryCodes()[0]).wantPage(http.StatusForbidden, "The code is wrong")
+	other.fill(page, "recovery", shown.recoveryCodes()[0]).wantPage(http.StatusForbidden, "The recovery code is wrong")
 	other.fill(page, "recovery", renewed.recoveryCodes()[0]).code()
 	b.get("/account/factors").wantPage(http.StatusOK, "9 left")
 
@@ -919,4 +919,36 @@ func TestFactorsAreManagedAfterAFreshLogin(t *testing.T) {
 	// Nor from another site.
 	b.send("POST", "/account/factors/remove", url.Values{"id": {has[0].ID}}, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}).
 		wantStatus(http.StatusForbidden)
+}
+
+// Whatever is posted in the place of a proof, nobody is let in, and the page
+// that comes back is one of ours.
+func FuzzFactorForm(f *testing.F) {
+	i := newIssuer(f)
+	h := i.equip(true, true)
+	b := i.browser()
+	page := b.submit(b.authorize(request()), "alice", alicePassword)
+	fields := page.form().fields
+	answer, err := h.passkey.Get(page.options())
+	check(f, err)
+	for _, seed := range [][4]string{
+		{fields.Get("request"), "000000", "", ""}, {fields.Get("request"), "", "AAAAA-AAAAA-AAAAA", ""}, {fields.Get("request"), "", "", answer[:len(answer)/2]},
+		{fields.Get("request"), "", "", `{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","authenticatorData":"AAAA","signature":"AA"}}`},
+		{"", "", "", ""}, {"AAAA", "\x00", "\xff", "[]"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	f.Fuzz(func(t *testing.T, sealed, code, recovery, credential string) {
+		i.clock.advance(5 * time.Minute) // no guess is forgotten, and none is too many
+		i, fresh := i.in(t), sealed
+		b := i.browser()
+		page := b.submit(b.authorize(request()), "alice", alicePassword)
+		if sealed == fields.Get("request") {
+			fresh = page.form().fields.Get("request")
+		}
+		a := b.send("POST", "/factor", url.Values{"request": {fresh}, "code": {code}, "recovery": {recovery}, "credential": {credential}}, nil)
+		if a.location != nil || a.status != http.StatusForbidden && a.status != http.StatusBadRequest || !strings.Contains(a.body, "</html>") {
+			t.Errorf("got status %d, location %v", a.status, a.location)
+		}
+	})
 }

@@ -125,14 +125,14 @@ func TestNothingSecretIsWritten(t *testing.T) {
 	path, token := i.link("bob", time.Minute)
 	secrets["a link"] = token
 	mine.get(path).wantStatus(http.StatusOK) // the page itself carries it
-	form := func(password string) url.Values {
+	byLink := func(password string) url.Values {
 		return url.Values{"token": {token}, "new": {password}, "repeated": {password}}
 	}
-	mine.send("POST", "/account/welcome", form("dragon-Bob-2026-1234"), nil).wantStatus(http.StatusBadRequest)
-	mine.send("POST", "/account/welcome", form("Another-9-phrase"), nil).wantStatus(http.StatusSeeOther)
+	mine.send("POST", "/account/welcome", byLink("dragon-Bob-2026-1234"), nil).wantStatus(http.StatusBadRequest)
+	mine.send("POST", "/account/welcome", byLink("Another-9-phrase"), nil).wantStatus(http.StatusSeeOther)
 	secrets["a password by a link"] = "Another-9-phrase"
 	keep(mine.get(path))
-	keep(mine.send("POST", "/account/welcome", form("Another-9-phrase"), nil))
+	keep(mine.send("POST", "/account/welcome", byLink("Another-9-phrase"), nil))
 	keep(mine.get(path + "%zz"))
 	if !strings.Contains(log.String(), "account_locked") || !strings.Contains(log.String(), "password_changed") {
 		t.Error("the search looks in the wrong place: no audit event is there")

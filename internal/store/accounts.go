@@ -260,7 +260,7 @@ func (i *Issuer) CountFailure(ctx context.Context, subject oidc.Subject, most in
 		var lockedUntil int64
 		err := tx.row(`UPDATE users SET
 			failures = CASE WHEN locked_until <> 0 THEN 1 ELSE failures + 1 END,
-			locked_until = CASE WHEN (CASE WHEN locked_until <> 0 THEN 1 ELSE failures + 1 END) >= $1 THEN $2 ELSE 0 END
+			locked_until = CASE WHEN (CASE WHEN locked_until <> 0 THEN 1 ELSE failures + 1 END) >= $1 THEN CAST($2 AS BIGINT) ELSE 0 END
 			WHERE issuer = $3 AND subject = $4 AND locked_until <= $5 RETURNING locked_until`,
 			most, millis(until), i.id, string(subject), millis(now)).Scan(&lockedUntil)
 		if errors.Is(err, sql.ErrNoRows) { // gone, or locked

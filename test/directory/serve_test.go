@@ -80,13 +80,12 @@ func corp(s *directory.Server) settings {
 // tegata is a running "tegata serve" with its clients: kubernetes is public,
 // terminal sends passwords itself.
 type tegata struct {
-	t                testing.TB
-	dir, file        string // its data and its configuration
-	issuer           string
-	process          *process.Process
-	authorities      *x509.CertPool
-	configured       settings
-	withoutDebugging bool // a benchmark
+	t           testing.TB
+	dir, file   string // its data and its configuration
+	issuer      string
+	process     *process.Process
+	authorities *x509.CertPool
+	configured  settings
 }
 
 // serve starts the server with these sources.
@@ -151,6 +150,22 @@ func (p *tegata) configure(all settings) {
 		p.t.Fatal(err)
 	}
 	p.configured = all
+}
+
+// reload makes the server read its configuration, and waits until the log has
+// a new line that says so.
+func (p *tegata) reload(t testing.TB, said string) {
+	t.Helper()
+	before := len(read(t, p.process.Log))
+	p.configure(p.configured)
+	p.process.Signal(syscall.SIGHUP)
+	eventually(t, 20*time.Second, func() error {
+		fresh := read(t, p.process.Log)[before:]
+		if !strings.Contains(fresh, said) || !strings.Contains(fresh, "taken over") {
+			return fmt.Errorf("the log says, and not %q:\n%s", said, fresh)
+		}
+		return nil
+	})
 }
 
 // stop ends the server, and looks whether it has told a password. Here each
@@ -239,7 +254,7 @@ type page struct {
 
 var (
 	sealedTag  = regexp.MustCompile(`name="request" value="([^"]+)"`)
-	problemTag = regexp.MustCompile(`(?s)<p class="problem".*?</p>`)
+	problemTag = regexp.MustCompile(`(?s)<(p|div) class="problem".*?</(p|div)>`)
 	titleTag   = regexp.MustCompile(`<title>(.*?)</title>`)
 	markup     = regexp.MustCompile(`(?s)<(head|style)\b.*?</(head|style)>|<[^>]*>`)
 )

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	goldap "github.com/go-ldap/ldap/v3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tegata/tegata/internal/oidc"
@@ -128,6 +129,101 @@ func TestSeveralSources(t *testing.T) {
 	})
 	if got.status != http.StatusOK || !strings.HasPrefix(string(got.claims(t).Subject), "branch:") {
 		t.Errorf("the password grant of a client for one source: got %d %+v", got.status, got.refused)
+	}
+}
+
+// What happens in the directory to somebody who is logged in: a name of
+// Kubernetes, or that of somebody else. It ends the login, and the page says
+// why the next one fails.
+func TestNamesThatChangeUnderALogin(t *testing.T) {
+	t.Parallel()
+	server := branch(t)
+	p := serve(t, settings{"name": "local"}, corp(server))
+	p.admin(localPassword, "user", "add", "carol", "--email", "carol@example.net", "--password-stdin")
+	for _, test := range []struct{ attribute, value, problem string }{
+		{"uid", "system:node:one", denied},
+		{"uid", "carol", nameTaken},
+		{"mail", "Carol@example.net", nameTaken},
+	} {
+		erin, said := p.logIn("corp", "erin", "erin-password")
+		change := goldap.NewModifyRequest("uid=erin,"+directory.People, nil)
+		change.Replace(test.attribute, []string{test.value})
+		back := goldap.NewModifyRequest("uid=erin,"+directory.People, nil)
+		back.Replace(test.attribute, []string{map[string]string{"uid": "erin", "mail": "erin@branch.example"}[test.attribute]})
+		login := "erin"
+		if test.attribute == "uid" {
+			// The entry keeps the name that its DN has.
+			change.Replace("uid", []string{test.value, "erin"})
+			login = test.value
+		}
+		if err := server.Administer(t).Modify(change); err != nil {
+			t.Fatal(err)
+		}
+		if got := erin.refresh(); got.refused.Code != oidc.InvalidGrant {
+			t.Errorf("%s %s: a refresh got %d %+v", test.attribute, test.value, got.status, got.refused)
+		}
+		if got := p.browser().logIn("corp", login, "erin-password"); !strings.Contains(got.problem, test.problem) {
+			t.Errorf("%s %s: got %d: %s", test.attribute, test.value, got.status, got.text)
+		}
+		if err := server.Administer(t).Modify(back); err != nil {
+			t.Fatal(err)
+		}
+		if _, again := p.logIn("corp", "erin", "erin-password"); again.Subject != said.Subject {
+			t.Errorf("with the old name: %+v, was %+v", again, said)
+		}
+	}
+}
+
+// Who came from a source that is taken out of the configuration stays out.
+func TestASourceThatIsTakenOut(t *testing.T) {
+	t.Parallel()
+	p := serve(t, settings{"name": "local"}, corp(laboratory(t)))
+	alice, _ := p.logIn("corp", "alice", "alice-password")
+	p.configured["sources"] = []settings{{"name": "local"}}
+	p.reload(t, "the configuration was taken over")
+	if got := alice.refresh(); got.refused.Code != oidc.InvalidGrant {
+		t.Errorf("a refresh got %d %+v", got.status, got.refused)
+	}
+	if got := p.browser().logIn("corp", "alice", "alice-password"); got.code != "" || !strings.Contains(got.problem, wrongCredentials) {
+		t.Errorf("a login got %d: %s", got.status, got.text)
+	}
+}
+
+// A source that cannot be opened changes nothing of what is served, and
+// nothing that stands beside it in the file is taken over.
+func TestAReloadWithABrokenSourceKeepsTheGoodOne(t *testing.T) {
+	t.Parallel()
+	server := laboratory(t)
+	p := serve(t, corp(server))
+	alice, _ := p.logIn("", "alice", "alice-password")
+	clients := p.configured["clients"]
+	for want, spoil := range map[string]func(source settings){
+		"ca: open":                         func(s settings) { s.of("ldap")["ca"] = server.CAFile + ".gone" },
+		"holds no certificate":             func(s settings) { s.of("ldap")["ca"] = p.file },
+		"users.base_dn":                    func(s settings) { s.of("ldap", "users")["base_dn"] = "people" },
+		"would carry passwords":            func(s settings) { s.of("ldap")["servers"] = []string{server.LDAP} },
+		"TEST_NO_SUCH_VARIABLE is empty":   func(s settings) { s.of("ldap")["bind_password_environment"] = "TEST_NO_SUCH_VARIABLE" },
+		"sources does not list": nil,
+	} {
+		source := corp(server)
+		p.configured["clients"] = clients
+		if spoil == nil {
+			p.configured["clients"] = []settings{{"id": "other", "public": true, "redirect_uris": []string{redirectURI}, "sources": []string{"gone"}}}
+		} else {
+			spoil(source)
+			p.configured["clients"] = []settings{{"id": "other", "public": true, "redirect_uris": []string{redirectURI}}}
+		}
+		p.configured["sources"] = []settings{source}
+		p.reload(t, want)
+		alice.mustRefresh()
+		p.logIn("", "josé", "josé-password")
+	}
+	source := corp(server)
+	source["groups_prefix"] = "new:"
+	p.configured["sources"], p.configured["clients"] = []settings{source}, clients
+	p.reload(t, "the configuration was taken over")
+	if groups := alice.mustRefresh().Groups; !strings.HasPrefix(groups[0], "new:") {
+		t.Errorf("after a good one: %q", groups)
 	}
 }
 

@@ -240,11 +240,11 @@ func TestFactorPagesInABrowser(t *testing.T) {
 	for language, words := range map[string]map[string]string{
 		"en": {
 			"enrol": "Your organization wants more than a password", "codes": "Your recovery codes", "ask": "Confirm that it is you",
-			"wrong": "The code is wrong", "list": "Your second factors", "add": "Somebody who learns your password",
+			"wrong": "The recovery code is wrong", "list": "Your second factors", "add": "Somebody who learns your password",
 		},
 		"ja": {
 			"enrol": "パスワードだけではログインできません", "codes": "リカバリーコード", "ask": "本人確認",
-			"wrong": "コードが違うか", "list": "として", "add": "これがなければログインされません",
+			"wrong": "リカバリーコードが違うか", "list": "として", "add": "これがなければログインされません",
 		},
 	} {
 		t.Run(language, func(t *testing.T) {

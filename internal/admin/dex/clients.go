@@ -91,9 +91,7 @@ func (c *conversion) client(s *section, id string, shared oauth2, audiences []st
 	}
 	client.SecondFactor = len(s.texts("mfaChain")) > 0
 	c.clientRest(s)
-	if !slices.ContainsFunc(client.Grants, func(grant string) bool {
-		return grant != oidc.GrantAuthorizationCode && grant != oidc.GrantRefreshToken
-	}) && len(client.Grants) == 2 {
+	if slices.Equal(client.Grants, []string{oidc.GrantAuthorizationCode, oidc.GrantRefreshToken}) {
 		client.Grants = nil // the default
 	}
 	return c.putOr(s, "", fmt.Sprintf("the client was left out; add it: tegata client add %q", id), func(o *Config) { o.Clients = append(o.Clients, client) })

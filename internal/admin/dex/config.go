@@ -5,7 +5,9 @@ package dex
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -28,13 +30,11 @@ type Config struct {
 	Keys           *Keys      `yaml:"keys,omitempty"`
 	Lifetimes      *Lifetimes `yaml:"lifetimes,omitempty"`
 	PasswordGrant  bool       `yaml:"password_grant,omitempty"`
-
-	SecondFactor *SecondFactor `yaml:"second_factor,omitempty"`
-
-	Sources []Source `yaml:"sources,omitempty"`
-	Users   []User   `yaml:"users,omitempty"`
-	Groups  []Group  `yaml:"groups,omitempty"`
-	Clients []Client `yaml:"clients,omitempty"`
+	SecondFactor   *Required  `yaml:"second_factor,omitempty"`
+	Sources        []Source   `yaml:"sources,omitempty"`
+	Users          []User     `yaml:"users,omitempty"`
+	Groups         []Group    `yaml:"groups,omitempty"`
+	Clients        []Client   `yaml:"clients,omitempty"`
 }
 
 // Storage is the section storage.
@@ -90,8 +90,8 @@ type Lifetimes struct {
 	ReplayWindow    string `yaml:"replay_window,omitempty"`
 }
 
-// SecondFactor is the section second_factor.
-type SecondFactor struct {
+// Required is the section second_factor.
+type Required struct {
 	Required bool `yaml:"required,omitempty"`
 }
 
@@ -239,10 +239,16 @@ func (c Config) YAML() ([]byte, error) {
 }
 
 // YAML is a whole file: the configuration, and the suggestions as comments.
+// It reads back as what it is: a value that a reader takes for another one
+// would be found by nobody.
 func (r *Result) YAML() ([]byte, error) {
 	text, err := r.Config.YAML()
 	if err != nil {
 		return nil, err
+	}
+	var back Config
+	if err := yaml.UnmarshalWithOptions(text, &back, yaml.Strict()); err != nil || !reflect.DeepEqual(back, r.Config) {
+		return nil, errors.New("the configuration does not read back as it was written, which is a mistake of tegata; please report it with a file that shows it")
 	}
 	for _, s := range r.Suggestions {
 		suggested, err := s.Config.YAML()

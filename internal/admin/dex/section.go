@@ -255,7 +255,7 @@ func (s *section) scalar(at string, node ast.Node) string {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		text = n.GetToken().Value
 	default:
-		s.file.refuse(lineOf(n), "", "%s must be a text", at)
+		s.file.refuse(lineOf(n), "put it into quotes if it is one", "%s must be a text", at)
 	}
 	if !printable(text) {
 		s.file.refuse(lineOf(node), "", "%s holds a character that cannot be printed", at)

@@ -57,7 +57,7 @@ func (c *conversion) secondFactor(mfa *section) {
 			"tell people to do so early, at /account/factors below the issuer: somebody with a stolen password could be first")
 	}
 	if len(mfa.texts("defaultMFAChain")) > 0 {
-		c.putOr(mfa, "defaultMFAChain", "", func(o *Config) { o.SecondFactor = &SecondFactor{true} })
+		c.putOr(mfa, "defaultMFAChain", "", func(o *Config) { o.SecondFactor = &Required{true} })
 	}
 }
 

@@ -190,6 +190,9 @@ func (c Config) complete() (Config, error) {
 	if len(c.Users.Login) == 0 || c.Users.ID == "" || c.Users.Username == "" {
 		return c, errors.New("users.login, users.id and users.username must name attributes")
 	}
+	if isDN(c.Users.ID) {
+		return c, errors.New("users.id must name an attribute: a user who moves to another place in the tree is still the same, and a name is given again")
+	}
 	for key, filter := range map[string]string{"users.filter": c.Users.Filter, "groups.filter": c.Groups.Filter} {
 		if filter == "" {
 			continue

@@ -24,6 +24,10 @@ type pool struct {
 	servers   []*server
 	searching shelf
 	binding   shelf
+
+	mu           sync.Mutex // guards the fields below
+	refusal      error      // of the searching account, by the directory
+	refusedUntil time.Time  // it is not tried before this
 }
 
 // server is one of the directory's machines.
@@ -96,7 +100,8 @@ func (p *pool) do(ctx context.Context, s *shelf, use func(*connection) error) er
 		}
 		conn.Close()
 		now := p.config.Now()
-		if stalled := now.Sub(begun) >= p.config.Timeout; !kept || stalled || ctx.Err() != nil {
+		gone := errors.Is(ctx.Err(), context.Canceled) // who asked; it says nothing of the server
+		if stalled := now.Sub(begun) >= p.config.Timeout; !gone && (!kept || stalled || ctx.Err() != nil) {
 			conn.server.down(now) // it took the request and did not answer
 			if kept {
 				fresh++ // another connection to it would do no better
@@ -159,34 +164,75 @@ func (p *pool) close() {
 // dial opens a connection to the first server that answers: those that are
 // not known to be down in their order, then the others.
 func (p *pool) dial(ctx context.Context, s *shelf) (*connection, error) {
+	if s == &p.searching {
+		if err := p.refused(); err != nil {
+			return nil, err
+		}
+	}
 	var problems []error
-	now := p.config.Now()
-	for _, wantDown := range []bool{false, true} {
-		for _, server := range p.servers {
-			if server.isDown(now) != wantDown {
-				continue
-			}
-			conn, err := p.dialServer(ctx, s, server)
-			if err == nil {
-				server.up()
-				return conn, nil
-			}
+	for _, server := range p.inOrder() {
+		conn, err := p.dialServer(ctx, s, server)
+		if err == nil {
+			server.up()
+			return conn, nil
+		}
+		if !errors.Is(ctx.Err(), context.Canceled) {
 			server.down(p.config.Now())
-			problems = append(problems, fmt.Errorf("%s: %w", server.url.Host, err))
-			if _, wrong := errors.AsType[*bindError](err); wrong || ctx.Err() != nil {
-				return nil, errors.Join(problems...)
-			}
+		}
+		problems = append(problems, fmt.Errorf("%s: %w", server.url.Host, err))
+		if _, wrong := errors.AsType[*BindError](err); wrong {
+			p.refuse(err)
+			break
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	return nil, errors.Join(problems...)
 }
 
-// bindError means that the searching account was refused. Another server
-// would say the same, and some lock the account after a few tries.
-type bindError struct{ cause error }
+// refusedTime is how long a searching account that was refused is not tried
+// again: with each login of a busy morning it would soon be locked.
+const refusedTime = time.Minute
 
-func (e *bindError) Error() string { return "binding as the searching account: " + e.cause.Error() }
-func (e *bindError) Unwrap() error { return e.cause }
+func (p *pool) refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusal, p.refusedUntil = err, p.config.Now().Add(refusedTime)
+}
+
+func (p *pool) refused() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.config.Now().Before(p.refusedUntil) {
+		return p.refusal
+	}
+	return nil
+}
+
+// inOrder is the servers as they are tried.
+func (p *pool) inOrder() []*server {
+	var up, down []*server
+	now := p.config.Now()
+	for _, server := range p.servers {
+		if server.isDown(now) {
+			down = append(down, server)
+		} else {
+			up = append(up, server)
+		}
+	}
+	return append(up, down...)
+}
+
+// BindError means that the searching account was refused. Another server
+// would say the same, and some lock the account after a few tries.
+type BindError struct{ cause error }
+
+// Error implements [error].
+func (e *BindError) Error() string { return "binding as the searching account: " + e.cause.Error() }
+
+// Unwrap returns the directory's answer.
+func (e *BindError) Unwrap() error { return e.cause }
 
 func (p *pool) dialServer(ctx context.Context, s *shelf, to *server) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
@@ -224,7 +270,7 @@ func (p *pool) dialServer(ctx context.Context, s *shelf, to *server) (*connectio
 			if broken(err) {
 				return nil, err
 			}
-			return nil, &bindError{err}
+			return nil, &BindError{err}
 		}
 	}
 	return conn, nil

@@ -118,7 +118,7 @@ func (s *Source) find(ctx context.Context, filter string) (*ldap.Entry, error) {
 	))
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
-		return nil, errAmbiguous
+		return nil, ErrAmbiguous
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		return nil, fmt.Errorf("there is no users.base_dn %s in the directory, or %s may not see it", u.BaseDN, cmp.Or(s.config.BindDN, "nobody"))
 	case err != nil:
@@ -126,13 +126,13 @@ func (s *Source) find(ctx context.Context, filter string) (*ldap.Entry, error) {
 	case len(result.Entries) == 0:
 		return nil, identity.ErrNotFound
 	case len(result.Entries) > 1:
-		return nil, errAmbiguous
+		return nil, ErrAmbiguous
 	}
 	return result.Entries[0], nil
 }
 
-// errAmbiguous stops a login: it could be somebody else's.
-var errAmbiguous = &identity.DeniedError{Reason: "more than one entry of the directory matches"}
+// ErrAmbiguous stops a login: it could be somebody else's.
+var ErrAmbiguous error = &identity.DeniedError{Reason: "more than one entry of the directory matches"}
 
 // user reads an entry, and asks for its groups.
 func (s *Source) user(ctx context.Context, entry *ldap.Entry) (identity.User, error) {
@@ -206,9 +206,6 @@ func (s *Source) id(entry *ldap.Entry) (string, error) {
 		return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-"), nil
 	}
 	id := first(entry, name)
-	if isDN(name) {
-		id = entry.DN
-	}
 	if id == "" {
 		return "", fmt.Errorf("the entry %s has no %s, which users.id names", entry.DN, name)
 	}

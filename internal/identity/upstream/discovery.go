@@ -63,7 +63,7 @@ func (d *document[T]) get(ctx context.Context, again bool, fetch func(context.Co
 	case <-d.turn:
 		defer func() { d.turn <- struct{}{} }()
 	case <-ctx.Done():
-		return none, ctx.Err()
+		return none, fmt.Errorf("waiting for what the provider publishes: %w", ctx.Err())
 	}
 	at := d.now()
 	known := !d.fetched.IsZero() && at.Before(d.fetched.Add(keepInNeed))
@@ -87,7 +87,7 @@ func (d *document[T]) get(ctx context.Context, again bool, fetch func(context.Co
 	case ctx.Err() == nil: // else it was the caller's haste
 		d.problem, d.tried, d.until = err, at, at.Add(needPause)
 	}
-	if known {
+	if known && !again {
 		return d.value, nil
 	}
 	return none, err

@@ -4,10 +4,12 @@
 package upstream
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/secret"
 )
 
 // The parsers of what others write, for their fuzz tests.
@@ -25,6 +27,15 @@ func (c OIDCConfig) Complete() (OIDCConfig, error) { return c.complete() }
 
 // AcceptsIssuer reports whether an ID token may be from there.
 func (o *OIDC) AcceptsIssuer(issuer oidc.Issuer) bool { return o.isIssuer(issuer) }
+
+// VerifyIDToken verifies an ID token of a login with that nonce.
+func (o *OIDC) VerifyIDToken(ctx context.Context, text, nonce string) error {
+	m, err := o.discover(ctx)
+	if err == nil {
+		_, err = o.verify(ctx, m, secret.New(text), expected{nonce: nonce, nonceMust: true})
+	}
+	return err
+}
 
 // MapClaims makes a user of claims in JSON, and tells whether the groups stand
 // elsewhere.

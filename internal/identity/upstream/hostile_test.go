@@ -112,7 +112,17 @@ func (s *stage) sign(claims map[string]any) string {
 }
 
 func (s *stage) signAs(claims map[string]any, options *jose.SignerOptions) string {
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: s.key}, options)
+	return s.signedBy(jose.ES256, claims, options)
+}
+
+func (s *stage) signWith(algorithm jose.SignatureAlgorithm, claims map[string]any) string {
+	return s.signedBy(algorithm, claims, nil)
+}
+
+func (s *stage) signedBy(algorithm jose.SignatureAlgorithm, claims map[string]any, options *jose.SignerOptions) string {
+	key := s.key
+	key.Algorithm = "" // what it is published for is another matter
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, options)
 	if err != nil {
 		panic(err)
 	}
@@ -176,15 +186,8 @@ func TestHostileProvider(t *testing.T) {
 		}, "no JWT that is signed"},
 		{"signed with the client secret", func(s *stage) {
 			s.answers["/token"] = func(w http.ResponseWriter, _ *http.Request) {
-				s.key = jose.JSONWebKey{Key: []byte(clientSecret + clientSecret), KeyID: "k"}
-				signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: s.key.Key}, nil)
-				if err != nil {
-					panic(err)
-				}
-				text, _ := json.Marshal(s.claims)
-				signed, _ := signer.Sign(text)
-				compact, _ := signed.CompactSerialize()
-				reply(w, map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": compact})
+				s.key.Key = []byte(clientSecret + clientSecret)
+				reply(w, map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": s.signWith(jose.HS256, s.claims)})
 			}
 		}, "no JWT that is signed"},
 		{"only symmetric algorithms", func(s *stage) {

@@ -289,6 +289,7 @@ func (h *Handler) prove(w http.ResponseWriter, r *http.Request, s step, client c
 		problem = page.WrongPasskey
 		how, err = h.Factors.CheckPasskey(ctx, user, has, *s.Question, secret.New(credential))
 	case recovery != "":
+		problem = page.WrongRecovery
 		how, err = h.Factors.CheckRecoveryCode(ctx, has, secret.New(recovery))
 	default:
 		how, err = h.Factors.CheckCode(ctx, has, secret.New(r.PostForm.Get("code")))

@@ -184,7 +184,7 @@ func (h *Handler) proven(w http.ResponseWriter, r *http.Request, req request, cl
 		Act: audit.LoginRefused, Client: req.Client, Source: source, Remote: r.RemoteAddr, Agent: r.UserAgent(), Reason: string(problem),
 	})
 	if problem == page.PasswordExpired && h.changesPasswords(req) {
-		h.showPasswordChange(w, r, http.StatusForbidden, req, client, page.PasswordExpired, identity.PasswordRefusedError{})
+		h.showPasswordChange(w, r, http.StatusForbidden, req, client, page.NoProblem, identity.PasswordRefusedError{}) // which says it all
 		return
 	}
 	if status == http.StatusTooManyRequests {

@@ -37,8 +37,9 @@ type Passwords interface {
 // Factors are second factors.
 type Factors interface {
 	SecondFactors(ctx context.Context, subject oidc.Subject) ([]secondfactor.Factor, error)
-	// RemoveSecondFactor returns secondfactor.ErrNotFound if there is none.
-	RemoveSecondFactor(ctx context.Context, subject oidc.Subject, id string) error
+	// ResetSecondFactors removes all of them, ends all logins, and returns how
+	// many there were.
+	ResetSecondFactors(ctx context.Context, subject oidc.Subject, now time.Time) (removed int, err error)
 }
 
 // How long a link is good, as of the commands that make one.
@@ -66,7 +67,7 @@ func (h *Handler) user(v *visit) error {
 	}
 	shown := page.ConsoleUser{
 		Console: h.frame(v, page.ConsoleUsers, "tegata user show NAME", disableUser+" NAME", deleteUser+" NAME", setPassword+" NAME --temporary",
-			makeLink+" NAME", unlockUser+" NAME", removeFactors+" NAME", addMember+" GROUP NAME", endSession+" --user NAME", endGrant+" --user NAME"),
+			makeLink+" NAME", unlockUser+" NAME", resetFactors+" NAME", addMember+" GROUP NAME", endSession+" --user NAME", endGrant+" --user NAME"),
 		ConsoleUserEntry: h.entry(account),
 		EmailVerified:    account.EmailVerified, Self: account.Subject == v.user.Subject, Seen: seen(account),
 	}
@@ -130,13 +131,13 @@ func seen(a local.Account) string {
 
 // The commands that do what the acts do.
 const (
-	disableUser   = "tegata user disable"
-	enableUser    = "tegata user enable"
-	unlockUser    = "tegata user unlock"
-	setPassword   = "tegata user set-password"
-	makeLink      = "tegata user reset-link"
-	removeFactors = "tegata user remove-factors"
-	deleteUser    = "tegata user delete"
+	disableUser  = "tegata user disable"
+	enableUser   = "tegata user enable"
+	unlockUser   = "tegata user unlock"
+	setPassword  = "tegata user set-password"
+	makeLink     = "tegata user reset-link"
+	resetFactors = "tegata user factor reset"
+	deleteUser   = "tegata user delete"
 )
 
 // userAct is an act on one user. It returns what came of it; an outcome of
@@ -158,7 +159,7 @@ func (h *Handler) userActs() map[string]userAct {
 		"end":            {commands: []string{endSession, endGrant}, confirmed: true, self: true, declared: true, do: h.endLogins},
 		"password":       {commands: []string{setPassword}, onlyLocal: true, do: h.makePassword},
 		"link":           {commands: []string{makeLink}, self: true, onlyLocal: true, do: h.makeLink},
-		"remove-factors": {confirmed: true, self: true, declared: true, do: h.removeFactors},
+		"remove-factors": {commands: []string{resetFactors}, confirmed: true, self: true, declared: true, do: h.resetFactors},
 		"delete":         {commands: []string{deleteUser}, confirmed: true, do: h.deleteUser},
 	}
 }
@@ -269,29 +270,12 @@ func (h *Handler) makeLink(_ *visit, a local.Account) (page.ConsoleNotice, error
 	return page.ConsoleNotice{What: page.LinkMade, Secret: h.LinkAddress(token)}, nil
 }
 
-// removeFactors removes each but the sheet of recovery codes, which goes with
-// the last of the others.
-func (h *Handler) removeFactors(v *visit, a local.Account) (page.ConsoleNotice, error) {
-	ctx := v.r.Context()
-	factors, err := h.Storage.SecondFactors(ctx, a.Subject)
-	if err != nil {
-		return page.ConsoleNotice{}, err
+func (h *Handler) resetFactors(v *visit, a local.Account) (page.ConsoleNotice, error) {
+	removed, err := h.Storage.ResetSecondFactors(v.r.Context(), a.Subject, h.Now())
+	if removed == 0 {
+		return page.ConsoleNotice{What: page.NothingToChange}, err
 	}
-	notice := page.ConsoleNotice{What: page.NothingToChange}
-	for _, f := range factors {
-		if f.Kind == secondfactor.KindRecovery {
-			continue
-		}
-		err := h.Storage.RemoveSecondFactor(ctx, a.Subject, f.ID)
-		if err != nil && !errors.Is(err, secondfactor.ErrNotFound) {
-			return page.ConsoleNotice{}, err
-		}
-		if notice.What == page.NothingToChange {
-			notice.What = page.FactorsRemoved
-			h.record(v, removeFactors, audit.Event{Subject: a.Subject, Source: a.Source})
-		}
-	}
-	return notice, nil
+	return page.ConsoleNotice{What: page.FactorsRemoved}, err
 }
 
 // deleteUser keeps those whom a group of the configuration file names: the

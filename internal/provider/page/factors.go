@@ -18,6 +18,7 @@ import (
 // The problems of second factors.
 const (
 	WrongCode      Problem = "wrong-code"
+	WrongRecovery  Problem = "wrong-recovery-code"
 	TooManyCodes   Problem = "too-many-codes"
 	WrongPasskey   Problem = "wrong-passkey"
 	WrongName      Problem = "wrong-name"
@@ -247,6 +248,7 @@ var factorEnglish = factorText{
 
 	Problems: map[Problem]explained{
 		WrongCode:      {"The code is wrong, or was used already.", "Wait for the next one and type it. If it stays wrong, check that the clock of your phone is right."},
+		WrongRecovery:  {"The recovery code is wrong, or was used already.", "Type it as it stands on the paper, or take another one: each of them works once."},
 		TooManyCodes:   {"There were too many wrong codes.", "Wait five minutes, then try again."},
 		WrongPasskey:   {"This passkey did not work.", "Try again with one that you have added here, or use another way."},
 		WrongName:      {"The name is too long.", "Use at most 60 characters."},
@@ -305,6 +307,7 @@ var factorJapanese = factorText{
 
 	Problems: map[Problem]explained{
 		WrongCode:      {"コードが違うか、すでに使われています。", "次のコードが表示されるのを待って入力してください。続く場合は、スマートフォンの時計が正しいか確認してください。"},
+		WrongRecovery:  {"リカバリーコードが違うか、すでに使われています。", "紙のとおりに入力するか、別のコードをお試しください。1 つのコードは 1 回だけ使えます。"},
 		TooManyCodes:   {"コードの誤りが多すぎます。", "5 分ほど待ってから、もう一度お試しください。"},
 		WrongPasskey:   {"このパスキーは使えませんでした。", "ここに追加したパスキーでもう一度試すか、別の方法を使ってください。"},
 		WrongName:      {"名前が長すぎます。", "60 文字以内で入力してください。"},

@@ -34,13 +34,14 @@ func drawnFactors(pages *page.Renderer) map[string]func(http.ResponseWriter, *ht
 	}
 	day := time.Date(2026, 11, 22, 23, 30, 0, 0, time.UTC)
 	return map[string]func(http.ResponseWriter, *http.Request){
-		"factor":          ask(page.Factor{Client: "Production cluster", Name: "Alice Archer", App: true, Recovery: true, Passkey: question}),
-		"factor-app":      ask(page.Factor{App: true}),
-		"factor-recovery": ask(page.Factor{Client: "Production cluster", Recovery: true}),
-		"factor-wrong":    ask(page.Factor{Client: "Production cluster", App: true, Recovery: true, Problem: page.WrongCode}),
-		"factor-too-many": ask(page.Factor{App: true, Passkey: question, Problem: page.TooManyCodes}),
-		"factor-passkey":  ask(page.Factor{Passkey: question, Problem: page.WrongPasskey}),
-		"factor-enrol":    enrol(page.FactorEnrol{Path: "/factor", Required: true, Passkey: question, RedirectURI: "http://localhost:8000"}),
+		"factor":                ask(page.Factor{Client: "Production cluster", Name: "Alice Archer", App: true, Recovery: true, Passkey: question}),
+		"factor-app":            ask(page.Factor{App: true}),
+		"factor-recovery":       ask(page.Factor{Client: "Production cluster", Recovery: true}),
+		"factor-wrong":          ask(page.Factor{Client: "Production cluster", App: true, Recovery: true, Problem: page.WrongCode}),
+		"factor-wrong-recovery": ask(page.Factor{App: true, Recovery: true, Problem: page.WrongRecovery}),
+		"factor-too-many":       ask(page.Factor{App: true, Passkey: question, Problem: page.TooManyCodes}),
+		"factor-passkey":        ask(page.Factor{Passkey: question, Problem: page.WrongPasskey}),
+		"factor-enrol":          enrol(page.FactorEnrol{Path: "/factor", Required: true, Passkey: question, RedirectURI: "http://localhost:8000"}),
 		"factor-enrol-app": enrol(page.FactorEnrol{
 			Path: "/account/factors/add", Name: "a rather long name", Problem: page.WrongName,
 		}),
@@ -109,7 +110,7 @@ func TestEveryWordAboutFactorsIsThere(t *testing.T) {
 				t.Errorf("%s has no word for %s", language, value.Type().Field(n).Name)
 			}
 		}
-		for _, problem := range []page.Problem{page.WrongCode, page.TooManyCodes, page.WrongPasskey, page.WrongName, page.TooManyFactors} {
+		for _, problem := range []page.Problem{page.WrongCode, page.WrongRecovery, page.TooManyCodes, page.WrongPasskey, page.WrongName, page.TooManyFactors} {
 			if said := words.Factors.Explain(problem); said.What == "" || said.Try == "" {
 				t.Errorf("%s: %s: got %q and %q", language, problem, said.What, said.Try)
 			}

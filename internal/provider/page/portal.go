@@ -22,6 +22,7 @@ const (
 	PlaceFactors        Place = "/account/factors"
 	PlaceDevice         Place = "/device"
 	PlaceAdministration Place = "/admin"
+	Elsewhere           Place = "" // a page below one of them
 )
 
 // Places are all of them, in their order.
@@ -34,7 +35,7 @@ func Places() []Place {
 type Account struct {
 	Username string
 	Name     string  // may be empty
-	Here     Place   // the page that is shown, or the one that it belongs to
+	Here     Place   // the page that is shown
 	Places   []Place // those that are there for this person
 }
 
@@ -178,7 +179,7 @@ type portalText struct {
 
 	Plugin, PluginWhat, PluginReleases, PluginArchive    string
 	PluginUnix, PluginMacOS, PluginWindows, PluginCheck  string
-	BackToClusters, Server, Namespace, NamespaceUnfit    string
+	Server, Namespace, NamespaceUnfit                    string
 	Kubeconfig, TryIt, ShowKubeconfig, OwnKubeconfig     string
 	OwnKubeconfigWhat, CommandsFor, NoCommands           string
 	Legacy, LegacyWhat, LegacyOpen                       string
@@ -227,7 +228,6 @@ var portalEnglish = portalText{
 	PluginWindows:  "Windows (PowerShell)",
 	PluginCheck:    "The last line prints the version. If it says that there is no such command, the folder is not in your PATH.",
 
-	BackToClusters:    "All clusters",
 	Server:            "API server",
 	Namespace:         "Namespace",
 	NamespaceUnfit:    "none: your user name cannot be the name of a namespace",
@@ -256,7 +256,7 @@ var portalEnglish = portalText{
 	Browsers:      "Browsers",
 	BrowsersWhat:  "Where you are logged in here, with your password or another proof.",
 	This:          "this browser",
-	From:          "from",
+	From:          "From",
 	Began:         "Login",
 	Used:          "Last use",
 	End:           "End",
@@ -306,7 +306,6 @@ var portalJapanese = portalText{
 	PluginWindows:  "Windows（PowerShell）",
 	PluginCheck:    "最後の行でバージョンが表示されます。コマンドが見つからないと表示された場合は、フォルダーが PATH に含まれていません。",
 
-	BackToClusters:    "クラスターの一覧",
 	Server:            "API サーバー",
 	Namespace:         "名前空間",
 	NamespaceUnfit:    "なし（ユーザー名が名前空間の名前として使えないため）",

@@ -23,6 +23,8 @@ func drawnPortal(pages *page.Renderer) map[string]func(http.ResponseWriter, *htt
 		Places: page.Places(),
 	}
 	bob := page.Account{Username: "bob", Here: page.PlaceHome, Places: []page.Place{page.PlaceHome, page.PlaceLogins}}
+	below := alice
+	below.Here = page.Elsewhere
 	logins := alice
 	logins.Here = page.PlaceLogins
 	production := page.PortalCluster{
@@ -53,7 +55,7 @@ func drawnPortal(pages *page.Renderer) map[string]func(http.ResponseWriter, *htt
 		"portal-bare": func(w http.ResponseWriter, r *http.Request) { pages.Portal(w, r, page.Portal{Account: bob}) },
 		"portal-cluster": func(w http.ResponseWriter, r *http.Request) {
 			pages.PortalEntry(w, r, page.PortalEntry{
-				Account: alice, Cluster: production, Server: "https://k8s.example.com:6443", Namespace: "alice", Kubeconfig: kubeconfig,
+				Account: below, Cluster: production, Server: "https://k8s.example.com:6443", Namespace: "alice", Kubeconfig: kubeconfig,
 				Commands: commands, Legacy: true,
 			})
 		},
@@ -63,14 +65,14 @@ func drawnPortal(pages *page.Renderer) map[string]func(http.ResponseWriter, *htt
 			})
 		},
 		"portal-legacy": func(w http.ResponseWriter, r *http.Request) {
-			pages.PortalLegacy(w, r, http.StatusOK, page.PortalLegacy{Account: alice, Cluster: production})
+			pages.PortalLegacy(w, r, http.StatusOK, page.PortalLegacy{Account: below, Cluster: production})
 		},
 		"portal-legacy-refused": func(w http.ResponseWriter, r *http.Request) {
-			pages.PortalLegacy(w, r, http.StatusForbidden, page.PortalLegacy{Account: alice, Cluster: production, Refused: true})
+			pages.PortalLegacy(w, r, http.StatusForbidden, page.PortalLegacy{Account: below, Cluster: production, Refused: true})
 		},
 		"portal-legacy-made": func(w http.ResponseWriter, r *http.Request) {
 			pages.PortalLegacy(w, r, http.StatusOK, page.PortalLegacy{
-				Account: alice, Cluster: production, Kubeconfig: secret.New(kubeconfig), Commands: commands,
+				Account: below, Cluster: production, Kubeconfig: secret.New(kubeconfig), Commands: commands,
 			})
 		},
 		"portal-logins": func(w http.ResponseWriter, r *http.Request) {

@@ -72,7 +72,7 @@ func (h *Handler) Show(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	v := page.PortalEntry{Account: h.Account(who.user, page.PlaceHome), Cluster: h.seen(r.Context(), o, who.user), Server: o.Server}
+	v := page.PortalEntry{Account: h.Account(who.user, page.Elsewhere), Cluster: h.seen(r.Context(), o, who.user), Server: o.Server}
 	v.Namespace, v.Unfit = o.namespace(who.user)
 	if o.usable {
 		n := entries([]offer{o}, who.user, h.user)

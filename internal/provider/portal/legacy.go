@@ -46,7 +46,7 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request) (person, offer,
 func (h *Handler) Legacy(w http.ResponseWriter, r *http.Request) {
 	if who, o, ok := h.legacy(w, r); ok {
 		h.Pages.PortalLegacy(w, r, http.StatusOK, page.PortalLegacy{
-			Account: h.Account(who.user, page.PlaceHome), Cluster: h.seen(r.Context(), o, who.user),
+			Account: h.Account(who.user, page.Elsewhere), Cluster: h.seen(r.Context(), o, who.user),
 		})
 	}
 }
@@ -58,7 +58,7 @@ func (h *Handler) MakeLegacy(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	v := page.PortalLegacy{Account: h.Account(who.user, page.PlaceHome), Cluster: h.seen(r.Context(), o, who.user)}
+	v := page.PortalLegacy{Account: h.Account(who.user, page.Elsewhere), Cluster: h.seen(r.Context(), o, who.user)}
 	tokens, err := h.Tokens.Issue(r, o.client, who.user, who.session)
 	if _, refused := errors.AsType[*oidc.Error](err); refused || errors.Is(err, session.ErrOvertaken) {
 		answer.Log(r, h.Log, err, "")
