@@ -30,9 +30,11 @@ func (c IssuerConfig) checkAdministrators() error {
 }
 
 // administration is what the administration pages of an issuer need.
-func (c IssuerConfig) administration(opened *issuer, trail auditConfig) provider.Administration {
+func (c IssuerConfig) administration(opened *issuer, in *generation, trail auditConfig) provider.Administration {
+	shown := trail.shown()
+	shown.Whole = len(in.issuers) == 1
 	return provider.Administration{
-		Administrators: console.Administrators(c.Administrators), Keys: opened.keys, Trail: trail.shown(),
+		Administrators: console.Administrators(c.Administrators), Keys: opened.keys, Trail: shown,
 	}
 }
 

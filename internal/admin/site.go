@@ -172,7 +172,7 @@ func (s *site) host(ctx, tending context.Context, in *generation, c IssuerConfig
 		Clusters:          clusters,
 		Authority:         issuerCA,
 		SourceTitles:      sourceTitles(sources),
-		Administration:    c.administration(opened, whole.Audit),
+		Administration:    c.administration(opened, in, whole.Audit),
 		SecondFactor:      c.SecondFactor.policy(),
 		PasswordGrant:     c.PasswordGrant,
 		ClientAuthorities: s.clientCAs,

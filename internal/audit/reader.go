@@ -31,13 +31,14 @@ func Acts() []Act {
 // Filter says which events are meant: those to which all that is set applies.
 type Filter struct {
 	Issuer oidc.Issuer
+	OrNone bool // of no issuer will do too: what concerns the whole server
 	Act    Act
 	Person string // the subject, or who administers
 	Client oidc.ClientID
 }
 
 func (f Filter) means(e Event) bool {
-	return (f.Issuer == "" || e.Issuer == f.Issuer) &&
+	return (f.Issuer == "" || e.Issuer == f.Issuer || f.OrNone && e.Issuer == "") &&
 		(f.Act == "" || e.Act == f.Act) &&
 		(f.Person == "" || string(e.Subject) == f.Person || e.Actor == f.Person) &&
 		(f.Client == "" || e.Client == f.Client)

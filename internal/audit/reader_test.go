@@ -105,6 +105,29 @@ func TestTheTrailIsReadBackwards(t *testing.T) {
 	}
 }
 
+// What no issuer is named for concerns the whole server, and is shown where
+// there is one alone.
+func TestEventsOfNoIssuer(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	lines := audit.NewLines(&out, func(err error) { t.Error(err) })
+	for _, issuer := range []oidc.Issuer{ours, "", "https://other.example.com"} {
+		lines.Write(audit.Event{Time: at(), Act: audit.Administered, Issuer: issuer, TokenID: string(issuer)})
+	}
+	files := keep(t, filepath.Join(t.TempDir(), "audit.jsonl"), out.Bytes())
+	for _, test := range []struct {
+		filter audit.Filter
+		want   []string
+	}{
+		{audit.Filter{Issuer: ours}, []string{ours}},
+		{audit.Filter{Issuer: ours, OrNone: true}, []string{"", ours}},
+	} {
+		if diff := cmp.Diff(test.want, all(t, files, test.filter, 10)); diff != "" {
+			t.Errorf("%+v: want - got +:\n%s", test.filter, diff)
+		}
+	}
+}
+
 func TestWhoAdministersIsFound(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -109,7 +109,7 @@ func TestPasswordChangeRefuses(t *testing.T) {
 		{"none", "", freshPassword, freshPassword, http.StatusForbidden, []string{"The password until now is wrong."}},
 		{"two", alicePassword, freshPassword, freshPassword + "x", http.StatusBadRequest, []string{"not the same"}},
 		{"every rule at once", alicePassword, "alice", "alice", http.StatusBadRequest, []string{
-			"The new password is not taken.", "<li>needs at least 12 characters</li>", "<li>needs a digit</li>", "<li>must not hold your name",
+			"The new password was refused.", "<li>needs at least 12 characters</li>", "<li>needs a digit</li>", "<li>must not hold your name",
 		}},
 		{"the same", alicePassword, alicePassword, alicePassword, http.StatusBadRequest, []string{"one of your last 2 passwords"}},
 		{"empty", alicePassword, "", "", http.StatusBadRequest, []string{"needs at least 12 characters"}},

@@ -25,6 +25,7 @@ import (
 	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider"
 	"github.com/tegata/tegata/internal/provider/session"
@@ -571,6 +572,55 @@ func TestSessionFromBeforeTheFactorIsAsked(t *testing.T) {
 	b.authorize(webRequest("prompt", "none")).code()
 }
 
+// Every page for a person wants what a login wants, also of sessions from
+// before.
+func TestPagesOfPeopleWantTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(i *issuer) (asks string){
+		"she has one": func(i *issuer) string { i.equip(true, false); return asksFactor },
+		"required since": func(i *issuer) string {
+			i.config.SecondFactor = secondfactor.Policy{Required: true}
+			i.restart()
+			return asksEnrol
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t, withDevices)
+			b := i.browser()
+			b.login(webRequest(), "alice", alicePassword)
+			d := i.beginDevice()
+			pages := []string{"/", "/account/factors", "/account/factors/add", "/account/password", d.Complete}
+			asks := prepare(i)
+			for _, path := range pages {
+				b.get(path).wantPage(http.StatusOK, asks)
+			}
+		})
+	}
+}
+
+// A source that asks for a second factor itself is trusted with it.
+func TestSourceAsksForItsOwnSecondFactor(t *testing.T) {
+	t.Parallel()
+	for _, own := range []bool{false, true} {
+		i := newIssuer(t, wanting(secondfactor.Policy{Required: true}), func(i *issuer) {
+			sources := identity.Only(&local.Source{Accounts: i.rows, Hasher: i.hasher})
+			sources.Members[0].OwnSecondFactor = own
+			i.config.Source = sources
+		})
+		b := i.browser()
+		a := b.submit(b.authorize(request()), "alice", alicePassword)
+		if own {
+			told := claims(t, i.token(codeForm(a.code()), nil).IDToken)
+			if got := fmt.Sprint(told["amr"]); got != "[pwd]" {
+				t.Errorf("amr: got %s, want what was seen here", got)
+			}
+			continue
+		}
+		a.wantPage(http.StatusOK, asksEnrol)
+	}
+}
+
 func TestPasswordGrantNeedsNoSecondFactor(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -628,8 +678,9 @@ func TestDeviceNeedsTheSecondFactor(t *testing.T) {
 	page = b.get(d.Complete)
 	page.wantPage(http.StatusOK, d.UserCode)
 	i.equip(true, false)
-	b.press(page, "allow").wantPage(http.StatusOK, asksFactor)
+	b.press(page, "allow").wantPage(http.StatusBadRequest, "has expired")
 	i.poll(d).wantRefusal(oidc.AuthorizationPending)
+	b.get(d.Complete).wantPage(http.StatusOK, asksFactor)
 }
 
 // brokenFactors is a storage that cannot read second factors, or not use them.

@@ -198,12 +198,12 @@ func TestAReloadWithABrokenSourceKeepsTheGoodOne(t *testing.T) {
 	alice, _ := p.logIn("", "alice", "alice-password")
 	clients := p.configured["clients"]
 	for want, spoil := range map[string]func(source settings){
-		"ca: open":                         func(s settings) { s.of("ldap")["ca"] = server.CAFile + ".gone" },
-		"holds no certificate":             func(s settings) { s.of("ldap")["ca"] = p.file },
-		"users.base_dn":                    func(s settings) { s.of("ldap", "users")["base_dn"] = "people" },
-		"would carry passwords":            func(s settings) { s.of("ldap")["servers"] = []string{server.LDAP} },
-		"TEST_NO_SUCH_VARIABLE is empty":   func(s settings) { s.of("ldap")["bind_password_environment"] = "TEST_NO_SUCH_VARIABLE" },
-		"sources does not list": nil,
+		"ca: open":                       func(s settings) { s.of("ldap")["ca"] = server.CAFile + ".gone" },
+		"holds no certificate":           func(s settings) { s.of("ldap")["ca"] = p.file },
+		"users.base_dn":                  func(s settings) { s.of("ldap", "users")["base_dn"] = "people" },
+		"would carry passwords":          func(s settings) { s.of("ldap")["servers"] = []string{server.LDAP} },
+		"TEST_NO_SUCH_VARIABLE is empty": func(s settings) { s.of("ldap")["bind_password_environment"] = "TEST_NO_SUCH_VARIABLE" },
+		"sources does not list":          nil,
 	} {
 		source := corp(server)
 		p.configured["clients"] = clients

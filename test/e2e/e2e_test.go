@@ -6,6 +6,9 @@
 //
 //   - e2e_test.go: the parts and how they are started
 //   - story1_test.go: the first login, with flags and with a structured file
+//   - story3_test.go: a directory, the portal and kubectl
+//   - portal_test.go: the portal without script, on a phone, on a desktop
+//   - axe_test.go: every page, for everybody
 //   - setup_test.go: setup, and kubeconfigs of the older form
 //   - kubectl_test.go: kubectl and the plugin, wherever they run
 //   - nobrowser_test.go: password, device code, a machine, a token for one cluster
@@ -162,7 +165,13 @@ type provider struct {
 // for the secrets of the test.
 func serve(t testing.TB, config string) *provider {
 	t.Helper()
-	p := &provider{t: t, dir: filepath.Join(t.TempDir(), "data"), listen: "127.0.0.1:0", said: &said{secrets: map[string]string{}}}
+	return serveAt(t, "127.0.0.1:0", config)
+}
+
+// serveAt is serve on an address that is known before.
+func serveAt(t testing.TB, listen, config string) *provider {
+	t.Helper()
+	p := &provider{t: t, dir: filepath.Join(t.TempDir(), "data"), listen: listen, said: &said{secrets: map[string]string{}}}
 	if config != "" {
 		path := filepath.Join(t.TempDir(), "tegata.yaml")
 		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -202,7 +211,8 @@ func (p *provider) start() {
 	eventually(p.t, 10*time.Second, func() error {
 		if found := issuerLine.FindStringSubmatch(out.String()); found != nil {
 			p.issuer = found[1]
-			p.listen = "127.0.0.1:" + p.issuer[strings.LastIndex(p.issuer, ":")+1:]
+			port, _, _ := strings.Cut(p.issuer[strings.LastIndex(p.issuer, ":")+1:], "/")
+			p.listen = "127.0.0.1:" + port
 			return nil
 		}
 		select {

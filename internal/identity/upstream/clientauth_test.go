@@ -98,9 +98,11 @@ func TestClientKeys(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, "")
 			s.config.ClientSecret = secret.String{}
-			if s.config.ClientKey, err = upstream.ReadClientKey(secret.New(test.text), test.keyID); err != nil {
+			key, err := upstream.ReadClientKey(secret.New(test.text), test.keyID)
+			if err != nil {
 				t.Fatal(err)
 			}
+			s.config.ClientKey = key
 			forms := make(chan url.Values, 1)
 			s.answers["/token"] = func(w http.ResponseWriter, r *http.Request) {
 				_ = r.ParseForm()
@@ -148,7 +150,7 @@ func TestClientKeysThatAreRefused(t *testing.T) {
 		"a locked key":   "-----BEGIN ENCRYPTED PRIVATE KEY-----\naHVzaC1odXNo\n-----END ENCRYPTED PRIVATE KEY-----\n",
 		"P-224":          inPKCS8(t, newEC(t, elliptic.P224())),
 		"HS256 with RSA": inJWK(t, jose.JSONWebKey{Key: newRSA(t, 2048), Algorithm: "HS256"}),
-		"short RSA":      "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIBOQIBAAJBAIOLepgdqXrM07O4dV/nJ5gSA12jcjBeBXK5mZO7Gc778HuvhJi+RvqhSi82EuN9sHPx1iQqaCuXuS1vpqqvYiUCAwEAAQJATRDbCuFd2EbFxGXNxhjLloj/Fc3a6UE8GeFoeydDUIJjWifbCAQsptSPIT5vhcudZgWEMDSXrIn79nXvyPy5BQIhAPU+XwrLGy0Hd4Roug+9IRMrlu0gtSvTJRWQ/b7m0fbfAiEAiVB7bUMynZf4SwVJ8aNCKVgY1Epm2ZcMPVZWKw2ovEkCIEJvzWJfAoCRBXcl6K1phJ8rRqsLCuFyWtCKPPBAcxAnAiAnHTgBmQZoEjPYzyWSWAHVBDiM8xkQxBUwMlu7ULf4KQIgbyRFCDhsLYvXVcmDjuSbRlZHT1YDLPfoZBRdUWZdmSo=" + "\n-----END RSA PRIVATE KEY-----\n",
+		"short RSA":      inPKCS8(t, newRSA(t, 1024)),
 	} {
 		key, err := upstream.ReadClientKey(secret.New(text), "")
 		if err == nil || key != nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "aHVza") {

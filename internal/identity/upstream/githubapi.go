@@ -259,9 +259,7 @@ func (a answer) problem() error {
 	if a.status == http.StatusOK {
 		return nil
 	}
-	if json.Unmarshal(a.body, &said) != nil {
-		return a.unexpected()
-	}
+	_ = json.Unmarshal(a.body, &said) // a gateway may say it in another way
 	said.Message = plain(said.Message)
 	switch {
 	case a.status == http.StatusUnauthorized:

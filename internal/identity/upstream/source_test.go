@@ -108,8 +108,10 @@ func TestRefreshOutlivesItsCaller(t *testing.T) {
 
 	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
+	over := make(chan struct{})
+	defer close(over)
 	s.mu.Lock()
-	s.answers["/token"] = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	s.answers["/token"] = func(http.ResponseWriter, *http.Request) { <-over }
 	s.mu.Unlock()
 	if _, _, err := source.Refresh(hurried, "corp:4711", tokens); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the caller's deadline: got %v", err)

@@ -98,10 +98,11 @@ func (h *Handler) redeem(r *http.Request, token secret.String) error {
 	}
 	var answered error
 	err = h.Logins.Throttled(r.Context(), "a link from "+host, r.RemoteAddr, func() error {
-		if _, answered = h.Links.Redeem(r.Context(), token, fresh); answered != nil {
+		_, answered = h.Links.Redeem(r.Context(), token, fresh)
+		if _, _, known := problemOf(answered); known || errors.Is(answered, identity.ErrLinkSpent) {
 			return identity.ErrWrongCredentials // which counts
 		}
-		return nil
+		return answered
 	})
 	if answered != nil {
 		return answered

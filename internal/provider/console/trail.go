@@ -17,6 +17,7 @@ import (
 // Trail is where the audit events of this server go.
 type Trail struct {
 	Place page.ConsoleTrailPlace
+	Whole bool        // what concerns the whole server is this issuer's: there is no other
 	Files interface { // that they can be read from, if the place is a file
 		Read(ctx context.Context, filter audit.Filter, after string, limit int) (audit.Found, error)
 	}
@@ -46,7 +47,7 @@ func (h *Handler) trail(v *visit) error {
 
 func (h *Handler) readTrail(v *visit, shown *page.ConsoleEventList) error {
 	ctx := v.r.Context()
-	filter := audit.Filter{Issuer: h.Issuer, Act: audit.Act(shown.Act), Person: shown.Person, Client: oidc.ClientID(shown.Client)}
+	filter := audit.Filter{Issuer: h.Issuer, OrNone: h.Trail.Whole, Act: audit.Act(shown.Act), Person: shown.Person, Client: oidc.ClientID(shown.Client)}
 	if shown.Person != "" { // a user name will do
 		account, err := h.Storage.AccountByLogin(ctx, shown.Person)
 		if err != nil && !errors.Is(err, identity.ErrNotFound) {

@@ -155,8 +155,8 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, sealed string) 
 	if !ok {
 		return
 	}
-	// The question was put to a session that lacked nothing; the person may
-	// have added a factor since.
+	// The question was put to a session that lacked nothing; the client may
+	// want more since.
 	switch lacks, err := h.Logins.Lacks(ctx, found, user, client); {
 	case err != nil:
 		h.fail(w, r, page.Unavailable, err)

@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/audit"
-	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/answer"
@@ -40,13 +39,11 @@ import (
 // to which the browser goes afterwards.
 type Logins interface {
 	// Current returns the browser's session and its user as the source knows
-	// them now, or session.ErrNotFound.
+	// them now, or session.ErrNotFound. A session without the second factor
+	// that its user has is none.
 	Current(ctx context.Context, r *http.Request) (session.Session, identity.User, error)
 	LogIn(w http.ResponseWriter, r *http.Request, next string)
-	// Lacks reports whether a second factor is to be added to the session.
-	Lacks(ctx context.Context, s session.Session, user identity.User, client clientregistry.Client) (bool, error)
-	StepUp(w http.ResponseWriter, r *http.Request, next string, s session.Session, user identity.User)
-	// Raise adds one that was proven here.
+	// Raise adds a second factor, which was proven here, to the session.
 	Raise(ctx context.Context, w http.ResponseWriter, s session.Session, how secondfactor.Methods) error
 }
 
@@ -100,19 +97,11 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, next string) (v 
 	if err == nil {
 		v.has, err = h.Factors.Of(ctx, v.user.Subject)
 	}
-	lacks := false
-	if err == nil && v.has.Enrolled() {
-		lacks, err = h.Logins.Lacks(ctx, v.session, v.user, clientregistry.Client{})
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		h.fail(w, r, page.Unavailable, err)
-	case lacks:
-		h.Logins.StepUp(w, r, next, v.session, v.user)
-	default:
-		return v, true
+		return v, false
 	}
-	return v, false
+	return v, true
 }
 
 // List serves the list.

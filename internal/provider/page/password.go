@@ -134,7 +134,7 @@ var passwordEnglish = passwordText{
 		LinkSpent:        {"It was used, or its time is over.", "If you have set your password with it, log in. Otherwise ask your administrator for another link."},
 		WrongOldPassword: {"The password until now is wrong.", "Check the Caps Lock key, then try again. After many wrong passwords an account is locked for a while."},
 		NoPasswordChange: {"Your password is not changed here.", "Change it where your account is kept, or ask your administrator."},
-		PasswordRefused:  {"The new password is not taken.", "Choose another one."},
+		PasswordRefused:  {"The new password was refused.", "Choose another one."},
 	},
 }
 

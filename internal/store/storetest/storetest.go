@@ -72,6 +72,8 @@ func Run(t *testing.T, open Opener) {
 		{"no wrong password is lost", noWrongPasswordIsLost},
 		{"a link is good once", linkIsGoodOnce},
 		{"accounts are listed", accountsAreListed},
+		{"groups are counted", groupsAreCounted},
+		{"logins end together", loginsEndTogether},
 		{"users of other sources are remembered", usersOfOtherSourcesAreRemembered},
 		{"names are one person's", namesAreOnePersons},
 		{"one asks at a time", oneAsksAtATime},
