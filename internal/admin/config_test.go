@@ -153,6 +153,62 @@ func TestConfigCheckRefuses(t *testing.T) {
 	}
 }
 
+// What can be wrong with a source, most of all with a directory.
+func TestConfigCheckRefusesASource(t *testing.T) {
+	const users = ", users: {base_dn: 'dc=example'}"
+	ldap := func(block string) string { return "sources: [{name: corp, ldap: {" + block + "}}]\n" }
+	for _, test := range []struct{ name, file, want string }{
+		{"no name", "sources: [{title: Corp}]\n", `sources[0]: name "" is not of at most 40 small letters, digits and hyphens`},
+		{"name with a colon", "sources: [{name: 'a:b'}]\n", `sources[0]: name "a:b" is not of at most 40`},
+		{"name twice", "sources: [{name: local}, {name: local}]\n", `sources[1]: name "local" is given twice`},
+		{"of no kind", "sources: [{name: corp}]\n", "sources[0]: corp: it has no block that says what it is"},
+		{"the name of the local accounts", "sources: [{name: local, ldap: {servers: [ldaps://a]" + users + "}}]\n", "sources[0]: local: this is the name of the local accounts"},
+		{"local accounts with a prefix", "sources: [{name: local, groups_prefix: 'x:'}]\n", "sources[0]: local: it takes title and email_domains, and nothing else"},
+		{"a prefix of Kubernetes", "sources: [{name: corp, groups_prefix: 'system:', ldap: {}}]\n", "sources[0]: corp: names that begin with system: belong to Kubernetes"},
+		{"an address for a domain", "sources: [{name: local, email_domains: [a@example.com]}]\n", `sources[0]: local: email_domains: "a@example.com" is no domain`},
+		{"a domain of two", "sources: [{name: local, email_domains: [a.example]}, {name: corp, email_domains: [A.example], ldap: {}}]\n", "sources[1]: corp: email_domains: a.example belongs to the source local already"},
+		{"keep_for without a unit", "sources: [{name: corp, keep_for: 1, ldap: {}}]\n", "a duration is wanted here"},
+		{"users without the local accounts", "users: [{username: alice}]\n" + ldap("servers: [ldaps://a]"+users), "users are declared, but sources does not list local"},
+		{"a subject of a source", "users: [{username: alice, subject: 'corp:1'}]\nsources: [{name: local}, {name: corp, ldap: {servers: [ldaps://a]" + users + "}}]\n", `user "alice" has the subject "corp:1", which would be one of the source corp`},
+		{"a client of another source", "clients: [{id: a, public: true, redirect_uris: [http://localhost], sources: [crop]}]\n" + ldap("servers: [ldaps://a]"+users), `client "a" is for users of the source "crop", which sources does not list`},
+
+		{"no server", ldap("servers: []" + users), "corp: ldap: servers must name at least one, such as ldaps://ldap.example.com"},
+		{"a host without a scheme", ldap("servers: [ldap.example.com]" + users), `corp: ldap: "ldap.example.com" is no server`},
+		{"plaintext that nobody allowed", ldap("servers: ['ldap://a']" + users), "corp: ldap: ldap://a would carry passwords in the clear; use ldaps://, or start_tls: true"},
+		{"plaintext and StartTLS", ldap("servers: ['ldap://a'], start_tls: true, plaintext: true" + users), "corp: ldap: start_tls secures the connection and plaintext does not"},
+		{"layout", ldap("servers: [ldaps://a], layout: novell" + users), `corp: ldap: layout: there is no layout "novell"; openldap, active-directory and freeipa are known`},
+		{"no base", ldap("servers: [ldaps://a]"), "corp: ldap: users.base_dn says below which entry the users are"},
+		{"a base that is none", ldap("servers: [ldaps://a], users: {base_dn: example.com}"), `corp: ldap: users.base_dn: "example.com" is no distinguished name`},
+		{"a filter that is none", ldap("servers: [ldaps://a], users: {base_dn: 'dc=example', filter: '(uid='}"), `corp: ldap: users.filter: "(uid=" is no filter`},
+		{"groups of nowhere", ldap("servers: [ldaps://a], groups: {nested: walk}" + users), "corp: ldap: groups.base_dn says below which entry the groups are"},
+		{"unknown nesting", ldap("servers: [ldaps://a], groups: {base_dn: 'dc=example', nested: deep}" + users), `corp: ldap: groups.nested is "deep"; walk and in-chain are known`},
+		{"half a matcher", ldap("servers: [ldaps://a], groups: {base_dn: 'dc=example', matchers: [{user: dn}]}" + users), "corp: ldap: each of groups.matchers needs user and group"},
+		{"unknown change of passwords", ldap("servers: [ldaps://a], password_change: mail" + users), `corp: ldap: passwords: there is no way "mail"; extended and unicode are known`},
+		{"a password and no account", ldap("servers: [ldaps://a], bind_password_file: a" + users), "corp: ldap: bind_dn and its password"},
+		{"an account and no password", ldap("servers: [ldaps://a], bind_dn: cn=a" + users), "corp: ldap: bind_dn and its password"},
+		{"two passwords", ldap("servers: [ldaps://a], bind_dn: cn=a, bind_password_file: a, bind_password_environment: A" + users), "corp: ldap: give bind_password_file or bind_password_environment, not both"},
+		{"a password in the place of its variable", ldap("servers: [ldaps://a], bind_dn: cn=a, bind_password_environment: '" + marker + "!'" + users), "corp: ldap: bind_password_environment must be the name of an environment variable, not its value"},
+		{"a password in the file", ldap("servers: [ldaps://a], bind_password: " + marker + users), `sources[0].ldap has no key "bind_password"`},
+		{"half a certificate", ldap("servers: [ldaps://a], client_certificate: a" + users), "corp: ldap: client_certificate and client_key go together"},
+		{"an authority that is not there", ldap("servers: [ldaps://a], ca: gone.crt" + users), "error: source corp: ca: open "},
+		{"an authority that is none", ldap("servers: [ldaps://a], ca: tegata.yaml" + users), "tegata.yaml holds no certificate in PEM"},
+		{"a variable that is empty", ldap("servers: [ldaps://a], bind_dn: cn=a, bind_password_environment: TEST_NOTHING" + users), "error: source corp: bind_password: TEST_NOTHING is empty"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := check(t, test.file)
+			if got.code != exit.Usage || got.stdout != "" || !strings.Contains(got.stderr, test.want) {
+				t.Errorf("got %d %q, want 2 and %q", got.code, got.stderr, test.want)
+			}
+			if strings.Contains(got.stderr, marker) {
+				t.Errorf("the message repeats what stands in the file:\n%s", got.stderr)
+			}
+		})
+	}
+	for _, layout := range []string{"openldap", "active-directory", "freeipa"} {
+		check(t, ldap("servers: [ldaps://a], layout: "+layout+users+", groups: {base_dn: 'dc=example'}")).must(t)
+	}
+}
+
 // check runs config check on a file of this text, in its folder.
 func check(t *testing.T, text string) result {
 	t.Helper()

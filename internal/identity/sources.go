@@ -511,7 +511,11 @@ func (s *Sources) refresh(ctx context.Context, m Member, subject oidc.Subject) (
 	case fresh.IsZero():
 		fresh = kept
 	}
-	return s.remember(ctx, m, found, fresh)
+	user, err := s.remember(ctx, m, found, fresh)
+	if keepsOut(err) {
+		return User{}, s.doubt(ctx, m, subject, err)
+	}
+	return user, err
 }
 
 // Begin sends a browser to a source that redirects, as [Redirecting] says.

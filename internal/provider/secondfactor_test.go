@@ -983,9 +983,12 @@ func FuzzFactorForm(f *testing.F) {
 	answer, err := h.passkey.Get(page.options())
 	check(f, err)
 	for _, seed := range [][4]string{
-		{fields.Get("request"), "000000", "", ""}, {fields.Get("request"), "", "AAAAA-AAAAA-AAAAA", ""}, {fields.Get("request"), "", "", answer[:len(answer)/2]},
+		{fields.Get("request"), "000000", "", ""},
+		{fields.Get("request"), "", "AAAAA-AAAAA-AAAAA", ""},
+		{fields.Get("request"), "", "", answer[:len(answer)/2]},
 		{fields.Get("request"), "", "", `{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","authenticatorData":"AAAA","signature":"AA"}}`},
-		{"", "", "", ""}, {"AAAA", "\x00", "\xff", "[]"},
+		{"", "", "", ""},
+		{"AAAA", "\x00", "\xff", "[]"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}

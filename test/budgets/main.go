@@ -48,6 +48,8 @@ func budgets() []budget {
 		{what: "the same on PostgreSQL: key set", benchmark: "BenchmarkProviderDocuments/PostgreSQL/keys/16", metric: "server-cpu-ms/op", limit: 0.05},
 		{what: "provider, start to first key set", benchmark: "BenchmarkProviderStart", metric: "start-ms", limit: 50},
 		{what: "provider, resident when idle", benchmark: "BenchmarkProviderStart", metric: "resident-MiB", limit: 35},
+		{what: "login by LDAP, 20 groups: connections to the directory", benchmark: "BenchmarkFrontDoor/login/groups=20/1", metric: "connections/op", limit: 1},
+		{what: "login by LDAP, 200 groups: connections to the directory", benchmark: "BenchmarkFrontDoor/login/groups=200/4", metric: "connections/op", limit: 1},
 		{what: "login pages without a credential, bytes written", benchmark: "BenchmarkStorageFlood", metric: "bytes-written", limit: 0},
 	}
 }

@@ -389,16 +389,20 @@ func (b *browser) token(form url.Values) answer {
 	return a
 }
 
+func (b *browser) redemption(got page) url.Values {
+	return url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"kubernetes"}, "redirect_uri": {redirectURI},
+		"code": {got.code}, "code_verifier": {b.verifier.Reveal()},
+	}
+}
+
 // redeem is the client's request for tokens after a login.
 func (b *browser) redeem(got page) answer {
 	b.p.t.Helper()
 	if got.code == "" {
 		b.p.t.Fatalf("the login ended with %d %s: %s", got.status, got.refused, got.text)
 	}
-	a := b.token(url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {"kubernetes"}, "redirect_uri": {redirectURI},
-		"code": {got.code}, "code_verifier": {b.verifier.Reveal()},
-	})
+	a := b.token(b.redemption(got))
 	if a.status != http.StatusOK {
 		b.p.t.Fatalf("the code was refused: %d %s %s", a.status, a.refused.Code, a.refused.Description)
 	}

@@ -282,7 +282,15 @@ func download(t *testing.T, b *person.Browser, selector, name string) string {
 }
 
 // linesForSh are the commands that a page shows for Linux and macOS.
-const linesForSh = `details:has(pre):nth-of-type(1) pre`
+func linesForSh(t *testing.T, b *person.Browser) string {
+	t.Helper()
+	text, err := chromedp.Run(b.Context(), chromedp.Evaluate[string](
+		`[...document.querySelectorAll("details")].find(one => one.innerText.includes("Linux, macOS")).querySelector("pre").textContent`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
 
 // fillRoles does what the controller manager does, which is not here: the
 // roles view, edit and admin are made of those that aggregate to them.
@@ -413,7 +421,7 @@ func (lab *laboratory) olderForm(t *testing.T, d *desk) {
 		t.Errorf("the page warns of nothing:\n%s", text)
 	}
 	click(t, d.browser, `form[action$="/clusters/lab/legacy"] button`)
-	commands := contents(t, d.browser, linesForSh)
+	commands := linesForSh(t, d.browser)
 	if !strings.Contains(commands, "kubectl config set-credentials") || !strings.Contains(commands, "--auth-provider=oidc") {
 		t.Fatal("the page shows no commands with --auth-provider=oidc")
 	}
@@ -519,7 +527,7 @@ func (lab *laboratory) changes(t *testing.T, d *desk) {
 			return nil
 		})
 	}
-	if page, err := d.browser.LogIn(lab.issuer); err != nil || !strings.Contains(page.Text, "This user is disabled") {
+	if page, err := d.browser.LogIn(lab.issuer); err != nil || !strings.Contains(page.Text, "This account is locked") {
 		t.Errorf("the login page: %v\n%s", err, page.Text)
 	}
 }

@@ -223,7 +223,9 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%d former passwords are kept, want two: with the one until now they are three", got)
 		}
 	}
-	change := func(n int) error { return d.ChangePassword(t.Context(), "alice", secret.New(password(3)), secret.New(password(n))) }
+	change := func(n int) error {
+		return d.ChangePassword(t.Context(), "alice", secret.New(password(3)), secret.New(password(n)))
+	}
 	wantFlaw(t, change(3), identity.Fresh, 3)
 	wantFlaw(t, change(2), identity.Fresh, 3)
 	wantFlaw(t, change(1), identity.Fresh, 3)

@@ -80,7 +80,9 @@ func (a Account) State(now time.Time) State {
 	return Active
 }
 
-func (p PasswordState) expired(now time.Time) bool { return !p.ExpiresAt.IsZero() && !now.Before(p.ExpiresAt) }
+func (p PasswordState) expired(now time.Time) bool {
+	return !p.ExpiresAt.IsZero() && !now.Before(p.ExpiresAt)
+}
 
 // NewPassword is a password that takes the place of another. The storage keeps
 // the Former newest hashes before it.

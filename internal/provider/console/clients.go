@@ -141,8 +141,10 @@ func settings(c clientregistry.Client) (all []page.ConsoleSetting) {
 		key string
 		of  time.Duration
 	}{
-		{"id_token", c.Lifetimes.IDToken}, {"access_token", c.Lifetimes.AccessToken},
-		{"refresh_idle", c.Lifetimes.RefreshIdle}, {"refresh_absolute", c.Lifetimes.RefreshAbsolute},
+		{"id_token", c.Lifetimes.IDToken},
+		{"access_token", c.Lifetimes.AccessToken},
+		{"refresh_idle", c.Lifetimes.RefreshIdle},
+		{"refresh_absolute", c.Lifetimes.RefreshAbsolute},
 	} {
 		if lifetime.of != 0 {
 			some("lifetimes: "+lifetime.key, lifetime.of.String())

@@ -6,7 +6,6 @@ package console
 import (
 	"fmt"
 
-	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/provider/page"
 )
 
@@ -38,12 +37,6 @@ func (h *Handler) sources() (sources []page.ConsoleSource) {
 		sources = append(sources, page.ConsoleSource{Name: m.Name, Title: m.Words(), Elsewhere: m.Redirect != nil})
 	}
 	return sources
-}
-
-// local reports whether there are accounts of our own.
-func (h *Handler) local() bool {
-	_, ok := h.Sources.Of(identity.Local)
-	return ok
 }
 
 func (h *Handler) warnings() (warnings []string) {

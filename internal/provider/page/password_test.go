@@ -15,9 +15,15 @@ import (
 // everyRule is all that can be wrong with a password.
 func everyRule() []identity.Flaw {
 	return []identity.Flaw{
-		{Rule: identity.LongEnough, Limit: 12}, {Rule: identity.ShortEnough, Limit: 1024}, {Rule: identity.HasLowercase},
-		{Rule: identity.HasUppercase}, {Rule: identity.HasDigit}, {Rule: identity.HasSymbol}, {Rule: identity.Uncommon},
-		{Rule: identity.Impersonal}, {Rule: identity.Fresh, Limit: 5},
+		{Rule: identity.LongEnough, Limit: 12},
+		{Rule: identity.ShortEnough, Limit: 1024},
+		{Rule: identity.HasLowercase},
+		{Rule: identity.HasUppercase},
+		{Rule: identity.HasDigit},
+		{Rule: identity.HasSymbol},
+		{Rule: identity.Uncommon},
+		{Rule: identity.Impersonal},
+		{Rule: identity.Fresh, Limit: 5},
 	}
 }
 

@@ -4,6 +4,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,6 +61,11 @@ func passwordsKeepThoseBeforeThem(t *testing.T, open Opener) {
 	_, err := i.Remember(ctx, person("corp", "bob"))
 	Check(t, err)
 	WantErr(t, "another source", i.SetPassword(ctx, "corp:bob", local.NewPassword{Hash: "x"}, Noon), identity.ErrNotFound)
+	// Nor is such a person in a group of the file: the source has the groups.
+	err = i.Declare(ctx, store.Declaration{Groups: []store.Group{{Name: "g", Members: []string{"bob"}}}}, Noon)
+	if _, ok := errors.AsType[*store.DeclarationError](err); !ok || !strings.Contains(err.Error(), "whose groups are kept by the source corp") {
+		t.Errorf("a member from another source: got %v", err)
+	}
 
 	// What the file has is not forgotten for another name, and is for another
 	// password.
