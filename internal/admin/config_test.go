@@ -183,7 +183,7 @@ func TestConfigCheckRefusesASource(t *testing.T) {
 		{"groups of nowhere", ldap("servers: [ldaps://a], groups: {nested: walk}" + users), "corp: ldap: groups.base_dn says below which entry the groups are"},
 		{"unknown nesting", ldap("servers: [ldaps://a], groups: {base_dn: 'dc=example', nested: deep}" + users), `corp: ldap: groups.nested is "deep"; walk and in-chain are known`},
 		{"half a matcher", ldap("servers: [ldaps://a], groups: {base_dn: 'dc=example', matchers: [{user: dn}]}" + users), "corp: ldap: each of groups.matchers needs user and group"},
-		{"unknown change of passwords", ldap("servers: [ldaps://a], password_change: mail" + users), `corp: ldap: passwords: there is no way "mail"; extended and unicode are known`},
+		{"unknown change of passwords", ldap("servers: [ldaps://a], password_change: mail" + users), `corp: ldap: password_change: there is no way "mail"; extended and unicode are known`},
 		{"a password and no account", ldap("servers: [ldaps://a], bind_password_file: a" + users), "corp: ldap: bind_dn and its password"},
 		{"an account and no password", ldap("servers: [ldaps://a], bind_dn: cn=a" + users), "corp: ldap: bind_dn and its password"},
 		{"two passwords", ldap("servers: [ldaps://a], bind_dn: cn=a, bind_password_file: a, bind_password_environment: A" + users), "corp: ldap: give bind_password_file or bind_password_environment, not both"},

@@ -217,7 +217,7 @@ func TestConfigurationReferenceExamplesAreGood(t *testing.T) {
 		t.Chdir(t.TempDir())
 		// What the example names must exist.
 		for name, content := range map[string]string{
-			"tegata.yaml": block[1], "web.secret": strings.Repeat("s", 40), "db.password": "s", "ci.pem": publicKey, "kek": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
+			"tegata.yaml": block[1], "web.secret": strings.Repeat("s", 40), "db.password": "s", "ldap.password": "s", "ci.pem": publicKey, "kek": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
 		} {
 			if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 				t.Fatal(err)

@@ -54,7 +54,7 @@ LOGIN is what the person types on the login page. Without a password the
 directory is asked as at a refresh; with one, as at a login.`,
 		Example: `  tegata ldap test user01 --config /etc/tegata/tegata.yaml
   tegata ldap test user01@example.com --source corp --output json
-  tegata ldap test user01 --password`,
+  tegata ldap test user01 --ask-password`,
 		Args: arguments(1, 1, "what the person types as their user name"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
@@ -86,7 +86,7 @@ directory is asked as at a refresh; with one, as at a login.`,
 		},
 	}
 	c.Flags().StringVar(&source, "source", "", "`NAME` of the source, if there are several directories")
-	c.Flags().BoolVar(&withPassword, "password", false, "ask for the password and try it")
+	c.Flags().BoolVar(&withPassword, "ask-password", false, "ask for the password and try it")
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input and try it")
 	where.command = c
 	c.Flags().StringVar(&where.configFile, "config", "", "configuration `FILE` (environment: TEGATA_CONFIG)")

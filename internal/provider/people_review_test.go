@@ -4,6 +4,10 @@
 package provider_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +18,8 @@ import (
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/secondfactor"
+	"github.com/tegata/tegata/internal/secret"
 )
 
 // A client that wants a second factor must not be had by a detour: a password
@@ -159,5 +165,79 @@ func TestReviewAnswersElsewhereAreGoodOnce(t *testing.T) {
 	}
 	if finished > 10 {
 		t.Errorf("one departure made us ask the source %d times, without a throttle", finished)
+	}
+}
+
+// moody is a directory that cannot answer about one of its users.
+type moody struct {
+	*directory
+	about oidc.Subject
+}
+
+func (m moody) Lookup(ctx context.Context, subject oidc.Subject) (identity.User, error) {
+	if subject == m.about {
+		return identity.User{}, errors.New("the entry has more than 5000 groups")
+	}
+	return m.directory.Lookup(ctx, subject)
+}
+
+// One user about whom a source cannot answer must not keep it from being asked
+// about the others: somebody who was taken out would go on for as long as
+// KeepFor.
+func TestReviewOneBrokenUserSilencesNoSource(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	corp := &directory{users: map[string]identity.User{
+		"user01": {Subject: "corp:1", Username: "user01", Groups: []string{"cluster-admins"}},
+		"user02": {Subject: "corp:2", Username: "user02"},
+	}}
+	s := &identity.Sources{
+		Members: []identity.Member{{Name: "corp", KeepFor: 12 * time.Hour, Passwords: moody{corp, "corp:2"}}},
+		Memory:  i.rows, Seal: i.config.Secret.Derive("sources"), Now: i.clock.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, login := range []string{"user01", "user02"} {
+		_, err := s.AuthenticateAt(t.Context(), "corp", login, secret.New("directory"))
+		check(t, err)
+	}
+	delete(corp.users, "user01") // dismissed
+	i.clock.advance(6 * time.Hour)
+	_, _ = s.Lookup(t.Context(), "corp:2") // the accomplice
+	if user, err := s.Lookup(t.Context(), "corp:1"); !errors.Is(err, identity.ErrNotFound) {
+		t.Errorf("six hours after the directory forgot them: %v, %v; want %v", user.Groups, err, identity.ErrNotFound)
+	}
+}
+
+// A group whose people need a second factor gives its rights to nobody whose
+// login stands on a password alone, also if they came into it later.
+func TestReviewPrivilegedGroupReachesNoPasswordLogin(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t, wanting(secondfactor.Policy{Groups: []string{"cluster-admins"}}))
+	found := i.logIn("scope", "openid groups offline_access")
+	check(t, i.rows.AddGroup(t.Context(), "cluster-admins", i.clock.Now()))
+	check(t, i.rows.AddMember(t.Context(), "cluster-admins", i.alice))
+	again := i.refresh(found.RefreshToken)
+	if again.status != http.StatusOK {
+		return
+	}
+	if told := claims(t, again.IDToken); strings.Contains(fmt.Sprint(told["groups"]), "cluster-admins") {
+		t.Errorf("a login with amr %v has the groups %v", told["amr"], told["groups"])
+	}
+}
+
+// Whom an administrator keeps out stays out: a deleted row forgets it, and the
+// source lets them in again.
+func TestReviewDeletingForgetsNoDisabling(t *testing.T) {
+	t.Parallel()
+	i, _, _ := people(t, administered)
+	check(t, i.rows.AddMember(t.Context(), "platform-engineer", i.alice))
+	b := i.browser()
+	b.comeBack(b.goTo(b.authorize(request()), "hub")).code()
+	check(t, i.rows.SetDisabled(t.Context(), "hub:42", true, i.clock.Now()))
+	admin := i.browser()
+	admin.choose(admin.get("/admin"), "local", "alice", alicePassword).wantStatus(http.StatusSeeOther)
+	admin.onUser("hub:42", "delete", "confirm", "carol")
+	other := i.browser()
+	if a := other.comeBack(other.goTo(other.authorize(request()), "hub")); a.status != http.StatusForbidden {
+		t.Errorf("a user who was disabled, then deleted on the page, is let in: status %d", a.status)
 	}
 }

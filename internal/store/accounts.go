@@ -177,6 +177,27 @@ func (i *Issuer) addGroups(ctx context.Context, accounts []local.Account, first,
 	return err
 }
 
+// Usernames returns the names of those subjects that are users.
+func (i *Issuer) Usernames(ctx context.Context, subjects []oidc.Subject) (map[oidc.Subject]string, error) {
+	names := map[oidc.Subject]string{}
+	if len(subjects) == 0 {
+		return names, nil
+	}
+	places, args := []string{}, []any{i.id}
+	for _, subject := range subjects {
+		args = append(args, string(subject))
+		places = append(places, `$`+strconv.Itoa(len(args)))
+	}
+	err := i.db.each(ctx, func(row scanner) error {
+		var subject oidc.Subject
+		var name string
+		err := row.Scan(&subject, &name)
+		names[subject] = name
+		return err
+	}, `SELECT subject, username FROM users WHERE issuer = $1 AND subject IN (`+strings.Join(places, `, `)+`)`, args...)
+	return names, err
+}
+
 // AddAccount keeps a new user, or returns ErrExists. Its groups must exist.
 func (i *Issuer) AddAccount(ctx context.Context, account local.Account, now time.Time) error {
 	return i.db.write(ctx, func(tx *tx) error {

@@ -438,6 +438,96 @@ func TestOneOfTwoIsDown(t *testing.T) {
 	}
 }
 
+// A request to one server that takes connections and says nothing costs one
+// connection attempt.
+func TestASilentServerIsTriedOnce(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	address, opened := relay(t, listener.Addr().String())
+	c := config(t, directory.Start(t, ""))
+	c.Servers, c.Timeout = []string{"ldaps://" + address}, 200*time.Millisecond
+	source := open(t, c)
+	for n := range 3 {
+		if _, err := logIn(t, source, "alice", "alice-password"); err == nil || errors.Is(err, identity.ErrWrongCredentials) {
+			t.Errorf("got %v", err)
+		}
+		if got := opened.Load(); got != int64(n)+1 {
+			t.Errorf("%d logins opened %d connections", n+1, got)
+		}
+	}
+}
+
+// A searching account that was refused is not tried with each login, or the
+// directory would lock it.
+func TestARefusedSearchingAccountIsLeftAlone(t *testing.T) {
+	server := laboratory(t)
+	address, opened := relay(t, strings.TrimPrefix(server.LDAPS, "ldaps://"))
+	now := time.Now()
+	c := config(t, server)
+	c.Servers, c.BindPassword = []string{"ldaps://" + address}, secret.New("wrong")
+	c.Now = func() time.Time { return now }
+	source := open(t, c)
+	for minute := range 2 {
+		for range 10 {
+			_, err := logIn(t, source, "alice", "alice-password")
+			if _, refused := errors.AsType[*ldap.BindError](err); !refused {
+				t.Errorf("got %v, want a BindError", err)
+			}
+		}
+		if got := opened.Load(); got != int64(minute)+1 {
+			t.Errorf("after %d minutes it was tried %d times", minute, got)
+		}
+		now = now.Add(time.Minute)
+	}
+}
+
+// A client that hangs up says nothing of the server that it waited for.
+func TestWhoHangsUpMakesNoServerDown(t *testing.T) {
+	first, second := laboratory(t), laboratory(t)
+	c := config(t, first)
+	c.Users.ID = "uid" // the two know nothing of each other
+	c.Servers = []string{first.LDAPS, second.LDAPS}
+	c.TLS.RootCAs = first.Authority.Clone()
+	c.TLS.InsecureSkipVerify = true //nolint:gosec // two authorities of one test
+	source := open(t, c)
+	asked := func() string {
+		t.Helper()
+		_, steps, err := source.Explain(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "ldaps://" + steps[0].Server
+	}
+	if got := asked(); got != first.LDAPS {
+		t.Fatalf("%s was asked", got)
+	}
+	for _, kept := range []bool{true, false} { // a connection
+		first.Process().Signal(syscall.SIGSTOP)
+		ctx, hangUp := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := source.Lookup(ctx, "lab:alice")
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			t.Errorf("kept %t: it did not wait: %v", kept, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+		hangUp()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("kept %t: got %v, want that it was cancelled", kept, err)
+		}
+		first.Process().Signal(syscall.SIGCONT)
+	}
+	if got := asked(); got != first.LDAPS {
+		t.Errorf("afterwards %s was asked", got)
+	}
+}
+
 func TestWhatTheOperatorGotWrong(t *testing.T) {
 	server := laboratory(t)
 	for name, test := range map[string]struct {

@@ -209,7 +209,11 @@ func (d *desk) entersACode() {
 	if err := command.Wait(); err != nil {
 		d.t.Errorf("the plugin: %v\n%s", err, shown.String())
 	}
-	if _, err := d.browser.Visit(d.p.issuer); err != nil {
+	// It is a device as others are; the button below all of them ends it.
+	if _, err := d.browser.Visit(d.p.issuer + "/account/logins"); err != nil {
 		d.t.Fatal(err)
+	}
+	if text := click(d.t, d.browser, `button[value=devices]`); !strings.Contains(text, "No program has a login of yours") {
+		d.t.Errorf("after the end of all devices:\n%s", text)
 	}
 }

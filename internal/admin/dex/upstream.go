@@ -219,8 +219,8 @@ func (c *conversion) github(s *section, source *Source) {
 	if s.has("preferredEmailDomain") {
 		c.missing(s, "preferredEmailDomain", "the address is the one that is primary at GitHub", "look at bindings by e-mail address")
 	}
-	if !s.flag("loadAllGroups") && len(g.Organizations) == 0 {
-		c.changed(s, "loadAllGroups", "the organizations and teams of a person are told as groups; Dex tells none here")
+	if s.flag("loadAllGroups") && len(g.Organizations) == 0 {
+		c.missing(s, "loadAllGroups", "nobody has groups: anybody can make an organization of any free name, so only those count that the file names", "list them in organizations")
 	}
 }
 

@@ -216,7 +216,7 @@ func (c Config) complete() (Config, error) {
 	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
 	c.Connections = cmp.Or(c.Connections, 8)
 	if c.Passwords != "" && c.Passwords != Extended && c.Passwords != Unicode {
-		return c, fmt.Errorf("passwords: there is no way %q; extended and unicode are known", c.Passwords)
+		return c, fmt.Errorf("password_change: there is no way %q; extended and unicode are known", c.Passwords)
 	}
 	if c.Timeout < 0 || c.Connections < 0 {
 		return c, errors.New("timeout and connections must be positive")

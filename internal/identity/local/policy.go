@@ -137,13 +137,17 @@ func inClass(class identity.Rule) func(rune) bool {
 }
 
 // minWord is how long a name must be to be looked for: shorter ones stand in
-// too many words.
+// too many words. Part of a full name has one letter more.
 const minWord = 3
 
 func (p Policy) isPersonal(text string, owner identity.User) bool {
-	local, _, _ := strings.Cut(owner.Email, "@")
-	names := append([]string{owner.Username, local, "tegata", "kubernetes", "kubectl"}, p.Site...)
-	names = append(names, strings.Fields(owner.Name)...)
+	address, _, _ := strings.Cut(owner.Email, "@")
+	names := append([]string{owner.Username, address, "tegata", "kubernetes", "kubectl"}, p.Site...)
+	for _, part := range strings.Fields(owner.Name) {
+		if utf8.RuneCountInString(part) > minWord {
+			names = append(names, part)
+		}
+	}
 	text = strings.ToLower(text)
 	return slices.ContainsFunc(names, func(name string) bool {
 		return utf8.RuneCountInString(name) >= minWord && strings.Contains(text, strings.ToLower(name))

@@ -77,7 +77,7 @@ func TestPolicyTellsEveryRuleThatIsBroken(t *testing.T) {
 	}
 
 	// Names of two letters stand in every other word.
-	short := identity.User{Username: "al", Email: "a@example.com"}
+	short := identity.User{Username: "al", Email: "a@example.com", Name: "Hal Vbn"}
 	if flaws := lax.Check(secret.New("Zq7-halo-bvnq"), short); len(flaws) > 0 {
 		t.Errorf("got %v", flaws)
 	}

@@ -108,7 +108,8 @@ type GitHubConfig struct {
 	ClientSecret secret.String `yaml:"-"`
 
 	// Organizations are those that count: a member of none is refused, and
-	// groups of others are not told. Left out: all.
+	// groups of others are not told. Left out: nobody is refused for it, and
+	// nobody has groups.
 	Organizations []string `yaml:"organizations"`
 	// TeamNames says how a team is named behind its organization.
 	TeamNames TeamNames `yaml:"team_names"`

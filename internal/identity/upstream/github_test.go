@@ -58,7 +58,7 @@ func newHub(t testing.TB) *hub {
 	t.Cleanup(h.server.Close)
 	h.config = upstream.GitHubConfig{
 		Name: "github", BaseURL: h.server.URL, ClientID: "Iv1.abc", ClientSecret: secret.New(clientSecret),
-		TLS: trust(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})),
+		Organizations: []string{"acme", "tools"}, TLS: trust(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})),
 	}
 	return h
 }
@@ -150,7 +150,7 @@ func TestGitHub(t *testing.T) {
 	}
 	want := identity.User{
 		Subject: "github:583231", Username: "octocat", Email: "octocat@example.com", EmailVerified: true, Name: "The Octocat", Source: "github",
-		Groups: []string{"Tools", "Tools:all", "acme", "acme:platform-engineers", "other:elsewhere"},
+		Groups: []string{"Tools", "Tools:all", "acme", "acme:platform-engineers"},
 	}
 	if diff := cmp.Diff(want, user); diff != "" {
 		t.Errorf("the login (-want +got):\n%s", diff)
@@ -203,9 +203,6 @@ func TestGitHubSaysNo(t *testing.T) {
 		{"a page outside of the API", func(h *hub) {
 			h.header["/user/orgs"] = http.Header{"Link": {`</logout>; rel="next"`}}
 		}, "which is elsewhere", false},
-		{"organizations left out", func(h *hub) {
-			h.header["/user/orgs"] = http.Header{"X-Github-Sso": {"partial-results; organizations=21955855"}}
-		}, "single sign-on", false},
 		{"an organization left out that counts", func(h *hub) {
 			h.header["/user/orgs"] = http.Header{"X-Github-Sso": {"partial-results; organizations=21955855"}}
 			h.config.Organizations = []string{"acme", "secret"}
@@ -315,5 +312,25 @@ func TestWhereTheAPIIs(t *testing.T) {
 		if got := upstream.APIOf(base); got != want {
 			t.Errorf("%s: got %s, want %s", base, got, want)
 		}
+	}
+}
+
+// Anybody can make an organization of any free name at GitHub. Where none is
+// named, none of them is a group here: else a person of an allowed domain makes
+// the organization "platform-admins", and is one.
+func TestOrganizationsThatNobodyNamedAreNoGroups(t *testing.T) {
+	t.Parallel()
+	user, err := upstream.MapAccount(upstream.GitHubConfig{
+		Name: "github", ClientID: "Iv1.abc", ClientSecret: secret.New("s"),
+		Admission: upstream.Admission{AllowedEmailDomains: []string{"example.com"}},
+	},
+		[]byte(`{"id":583231,"login":"mallory"}`),
+		[]byte(`[{"email":"mallory@example.com","primary":true,"verified":true}]`),
+		[]byte(`[{"login":"platform-admins"}]`), []byte(`[]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(user.Groups, "platform-admins") {
+		t.Errorf("mallory made the organization platform-admins and has the groups %q", user.Groups)
 	}
 }

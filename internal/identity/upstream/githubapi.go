@@ -73,7 +73,7 @@ func (g *GitHub) user(ctx context.Context, token secret.String) (identity.User, 
 
 // user makes a user of what the API said, and refuses who may not come.
 func (c GitHubConfig) user(who account, addresses []address, organizations []organization, teams []team) (identity.User, error) {
-	if who.ID <= 0 || !login.MatchString(who.Login) {
+	if who.ID <= 0 || len(who.Login) > maxSubject || !login.MatchString(who.Login) {
 		return identity.User{}, errors.New("GitHub did not say who the user is")
 	}
 	user := identity.User{Username: who.Login, Name: who.Name, Source: c.Name}
@@ -111,11 +111,13 @@ func (c GitHubConfig) user(who account, addresses []address, organizations []org
 
 // login is what GitHub allows as a user name; underscores are in those of
 // enterprises.
-var login = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,254}$`)
+var login = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
-// counts reports whether groups of the organization are told.
+// counts reports whether groups of the organization are told. Anybody can make
+// an organization of any free name, so only those count that the configuration
+// names.
 func (c GitHubConfig) counts(organization string) bool {
-	return len(c.Organizations) == 0 || slices.ContainsFunc(c.Organizations, func(name string) bool { return strings.EqualFold(name, organization) })
+	return slices.ContainsFunc(c.Organizations, func(name string) bool { return strings.EqualFold(name, organization) })
 }
 
 // email is the primary address; but where only some domains may come, the
@@ -150,9 +152,6 @@ func (c GitHubConfig) email(addresses []address) (string, bool) {
 // because they want a single sign-on that the person did not do in this
 // browser. Who is in one of them would lose groups without a word.
 func (g *GitHub) searchHidden(ctx context.Context, token secret.String, listed []organization) error {
-	if len(g.config.Organizations) == 0 {
-		return errors.New("GitHub left out organizations of the user that want single sign-on; log in there first, or name the organizations that count with organizations")
-	}
 	for _, name := range g.config.Organizations {
 		if slices.ContainsFunc(listed, func(o organization) bool { return strings.EqualFold(o.Login, name) }) {
 			continue

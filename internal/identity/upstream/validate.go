@@ -171,8 +171,11 @@ func (c GitHubConfig) complete() (GitHubConfig, error) {
 	if c.TeamNames != TeamSlug && c.TeamNames != TeamName {
 		return c, fmt.Errorf("team_names is %q; slug and name are known", c.TeamNames)
 	}
+	if len(c.AllowedGroups) > 0 && len(c.Organizations) == 0 {
+		return c, errors.New("allowed_groups needs organizations: anybody can make one, so only those that it names have groups")
+	}
 	public := c.BaseURL == gitHub && len(c.Organizations) == 0
-	if err := c.Admission.check(public, "organizations, allowed_email_domains or allowed_groups"); err != nil {
+	if err := c.Admission.check(public, "organizations or allowed_email_domains"); err != nil {
 		return c, err
 	}
 	if c.Timeout < 0 {

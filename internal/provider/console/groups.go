@@ -87,7 +87,7 @@ func (h *Handler) groups(v *visit) error {
 		return fmt.Errorf("listing groups: %w", err)
 	}
 	shown := page.ConsoleGroupList{
-		Console: h.frame(v, page.ConsoleGroups, "tegata group list", addGroup+" NAME"), Name: v.query.Get("name"),
+		Console: h.frame(v, page.ConsoleGroups, "tegata group list", addGroup+" NAME"), Name: v.query.Get("name"), Local: h.Passwords != nil,
 	}
 	for _, group := range groups {
 		if group.Name <= v.query.Get("after") {

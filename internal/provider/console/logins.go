@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,14 +84,17 @@ func (h *Handler) sessionList(v *visit, subject oidc.Subject, part identity.Page
 	if err != nil {
 		return nil, "", listing("sessions", err)
 	}
-	names := usernames{}
+	subjects := []oidc.Subject{}
 	for _, s := range found {
-		name, err := names.of(v.r.Context(), h.Storage, s.Subject)
-		if err != nil {
-			return nil, "", err
-		}
+		subjects = append(subjects, s.Subject)
+	}
+	names, err := h.usernames(v, subjects...)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, s := range found {
 		sessions = append(sessions, page.ConsoleSession{
-			ID: s.ID, Subject: string(s.Subject), Username: name, Device: s.Device.Name, Address: s.Device.Address,
+			ID: s.ID, Subject: string(s.Subject), Username: names[s.Subject], Device: s.Device.Name, Address: s.Device.Address,
 			Began: s.AuthTime, Used: s.UsedAt, Expires: s.ExpiresAt, This: s.ID == v.session.ID,
 		})
 	}
@@ -102,35 +106,36 @@ func (h *Handler) grantList(v *visit, subject oidc.Subject, client oidc.ClientID
 	if err != nil {
 		return nil, "", listing("grants", err)
 	}
-	names := usernames{}
+	subjects := []oidc.Subject{}
 	for _, g := range found {
-		name, err := names.of(v.r.Context(), h.Storage, g.Subject)
-		if err != nil {
-			return nil, "", err
-		}
+		subjects = append(subjects, g.Subject)
+	}
+	names, err := h.usernames(v, subjects...)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, g := range found {
 		grants = append(grants, page.ConsoleGrant{
-			ID: g.ID, Subject: string(g.Subject), Username: name, Client: string(g.Client), Device: g.Device.Name, Address: g.Device.Address,
+			ID: g.ID, Subject: string(g.Subject), Username: names[g.Subject], Client: string(g.Client), Device: g.Device.Name, Address: g.Device.Address,
 			Began: g.CreatedAt, Used: g.RotatedAt, Expires: g.ExpiresAt,
 		})
 	}
 	return grants, next, nil
 }
 
-// usernames are the names of subjects, each looked up once.
-type usernames map[oidc.Subject]string
-
-// of returns the subject for one who is gone, or who is no user: a client
-// that acts for itself.
-func (u usernames) of(ctx context.Context, people People, subject oidc.Subject) (string, error) {
-	if name, ok := u[subject]; ok {
-		return name, nil
+// usernames are the names of subjects: the subject itself for one who is
+// gone, or who is no user but a client that acts for itself.
+func (h *Handler) usernames(v *visit, subjects ...oidc.Subject) (map[oidc.Subject]string, error) {
+	slices.Sort(subjects)
+	subjects = slices.Compact(subjects)
+	names, err := h.Storage.Usernames(v.r.Context(), subjects)
+	if err != nil {
+		return nil, fmt.Errorf("finding the names of users: %w", err)
 	}
-	account, err := people.AccountBySubject(ctx, subject)
-	if err != nil && !errors.Is(err, identity.ErrNotFound) {
-		return "", fmt.Errorf("finding a user: %w", err)
+	for _, subject := range subjects {
+		names[subject] = cmp.Or(names[subject], string(subject))
 	}
-	u[subject] = cmp.Or(account.Username, string(subject))
-	return u[subject], nil
+	return names, nil
 }
 
 // end ends one session or one grant, and goes back to the page whose form it
@@ -183,14 +188,14 @@ func (h *Handler) endSession(v *visit, id string) (page.ConsoleNotice, audit.Eve
 	case found.ID == v.session.ID:
 		return page.ConsoleNotice{What: page.IsYourself}, audit.Event{}, nil
 	}
-	name, err := usernames{}.of(ctx, h.Storage, found.Subject)
+	names, err := h.usernames(v, found.Subject)
 	if err != nil {
 		return page.ConsoleNotice{}, audit.Event{}, err
 	}
 	if _, err := h.Storage.LogOut(ctx, id, h.Now()); err != nil {
 		return page.ConsoleNotice{}, audit.Event{}, fmt.Errorf("ending the session: %w", err)
 	}
-	return page.ConsoleNotice{What: page.SessionIsEnded, About: name}, audit.Event{Subject: found.Subject, Session: id}, nil
+	return page.ConsoleNotice{What: page.SessionIsEnded, About: names[found.Subject]}, audit.Event{Subject: found.Subject, Session: id}, nil
 }
 
 func (h *Handler) endGrant(v *visit, id string) (page.ConsoleNotice, audit.Event, error) {
@@ -202,12 +207,12 @@ func (h *Handler) endGrant(v *visit, id string) (page.ConsoleNotice, audit.Event
 	case err != nil:
 		return page.ConsoleNotice{}, audit.Event{}, fmt.Errorf("finding the grant: %w", err)
 	}
-	name, err := usernames{}.of(ctx, h.Storage, found.Subject)
+	names, err := h.usernames(v, found.Subject)
 	if err != nil {
 		return page.ConsoleNotice{}, audit.Event{}, err
 	}
 	if err := h.Storage.EndGrant(ctx, id, h.Now()); err != nil {
 		return page.ConsoleNotice{}, audit.Event{}, fmt.Errorf("ending the grant: %w", err)
 	}
-	return page.ConsoleNotice{What: page.GrantIsEnded, About: name}, audit.Event{Subject: found.Subject, Client: found.Client, Grant: id}, nil
+	return page.ConsoleNotice{What: page.GrantIsEnded, About: names[found.Subject]}, audit.Event{Subject: found.Subject, Client: found.Client, Grant: id}, nil
 }

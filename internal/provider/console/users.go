@@ -29,6 +29,8 @@ type People interface {
 	// AccountByLogin returns identity.ErrNotFound if there is none.
 	AccountByLogin(ctx context.Context, login string) (local.Account, error)
 	AccountBySubject(ctx context.Context, subject oidc.Subject) (local.Account, error)
+	// Usernames returns the names of those subjects that are users.
+	Usernames(ctx context.Context, subjects []oidc.Subject) (map[oidc.Subject]string, error)
 	UserChanges
 	Factors
 }

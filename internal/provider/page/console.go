@@ -232,6 +232,7 @@ type ConsoleGroupList struct {
 	Console
 
 	Entries []ConsoleGroupEntry
+	Local   bool // there are accounts that can be members
 	Next    string
 	Name    string // as the form was filled in
 }

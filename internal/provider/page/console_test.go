@@ -97,7 +97,7 @@ func drawnConsole(pages *page.Renderer) map[string]func(http.ResponseWriter, *ht
 	draw["console-groups"] = func(w http.ResponseWriter, r *http.Request) {
 		pages.ConsoleGroupList(w, r, page.ConsoleGroupList{
 			Console: frame(page.ConsoleGroups, "/admin/groups"), Entries: []page.ConsoleGroupEntry{{Name: "platform", Members: 2}, {Name: "readers", Declared: true}},
-			Next: "readers", Name: "new",
+			Next: "readers", Local: true, Name: "new",
 		})
 	}
 	draw["console-group"] = func(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tegata/tegata/internal/identity/local"
+	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/store"
 )
@@ -51,6 +52,14 @@ func groupsAreCounted(t *testing.T, open Opener) {
 		if got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.filter, got, test.want)
 		}
+	}
+	names, err := i.Usernames(ctx, []oidc.Subject{"alice-subject", "carol-subject", "nobody"})
+	Check(t, err)
+	if diff := cmp.Diff(map[oidc.Subject]string{"alice-subject": "alice", "carol-subject": "carol"}, names); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if names, err := i.Usernames(ctx, nil); err != nil || len(names) != 0 {
+		t.Errorf("of nobody: got %v, %v", names, err)
 	}
 	users, groups, clients, sessions, grants, err := i.Counts(ctx, Noon)
 	Check(t, err)
