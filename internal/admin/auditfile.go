@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 )
 
@@ -73,35 +75,67 @@ func closeFile(w io.Writer) {
 	}
 }
 
-// recorded adds to a command that changes something of an issuer the event
-// that it did.
+// recorded adds to a command that changes something of an issuer the events
+// that it did, as the command tells them with [issuer.did].
 func (p place) recorded(env Env, do func(config, *issuer) error) func(config, *issuer) error {
 	return func(c config, opened *issuer) error {
-		return p.record(env, c, opened.url, func() error { return do(c, opened) })
+		return p.record(env, c, opened.url, func() ([]audit.Event, error) {
+			err := do(c, opened)
+			return opened.done, err
+		})
 	}
 }
 
-// record does what a command is for, and writes down that it was done. about
-// is empty for what concerns all issuers. Who cannot write it down does not
-// do it.
-func (p place) record(env Env, c config, about oidc.Issuer, do func() error) error {
+// did tells what a command has done, to whom or what: one event for each. If
+// the command fails later, this much is written down all the same.
+func (i *issuer) did(event audit.Event) { i.done = append(i.done, event) }
+
+// didAdd tells that a user was added. Into which groups is told as the command
+// that does it by itself.
+func (i *issuer) didAdd(a local.Account) {
+	i.did(about(a))
+	for _, group := range a.Groups {
+		i.did(audit.Event{Subject: a.Subject, Source: a.Source, Object: group, Reason: "tegata group add-member"})
+	}
+}
+
+// about is an event of which the user is the subject.
+func about(a local.Account) audit.Event { return audit.Event{Subject: a.Subject, Source: a.Source} }
+
+// once is the event of something that is done as a whole, unless it failed.
+func once(event audit.Event, err error) ([]audit.Event, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []audit.Event{event}, nil
+}
+
+// record does what a command is for, and writes down that it was done. The
+// issuer is empty for what concerns all of them. Who cannot write it down does
+// not do it. A command that has done something and tells no more is an event
+// as well.
+func (p place) record(env Env, c config, of oidc.Issuer, do func() ([]audit.Event, error)) error {
 	if c.Audit.File == "" || c.Audit.File == "-" { // standard output is the command's own
-		return do()
+		_, err := do()
+		return err
 	}
 	trail, err := c.Audit.open(env, slog.New(slog.NewTextHandler(env.Stderr, nil)))
 	if err != nil {
 		return err
 	}
 	defer trail.close()
-	if err := do(); err != nil {
-		return err
+	done, err := do()
+	if err == nil && len(done) == 0 {
+		done = []audit.Event{{}}
 	}
 	actor := "somebody"
 	if who, err := user.Current(); err == nil {
 		actor = who.Username
 	}
-	(&audit.Trail{Issuer: about, Now: env.Now, Sinks: trail.sinks()}).Record(audit.Event{
-		Act: audit.Administered, Actor: actor, Reason: p.command.CommandPath(),
-	})
-	return nil
+	events := &audit.Trail{Issuer: of, Now: env.Now, Sinks: trail.sinks()}
+	for _, event := range done {
+		event.Act, event.Actor, event.Reason = audit.Administered, actor, cmp.Or(event.Reason, p.command.CommandPath())
+		events.Record(event)
+	}
+	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/oidc"
@@ -176,6 +177,7 @@ is free: http://localhost:8000 allows http://localhost:18000 too.`,
 					}
 					return err
 				}
+				i.did(audit.Event{Client: client.ID})
 				return flags.print(env, out, "added", client, made)
 			})
 		},
@@ -231,6 +233,7 @@ that were granted go on, within what the client may do from now on.`,
 				if err != nil {
 					return err
 				}
+				i.did(audit.Event{Client: client.ID})
 				return flags.print(env, out, "changed", client, made)
 			})
 		},
@@ -298,6 +301,7 @@ func newClientDelete(env Env) *cobra.Command {
 		if err := i.DeleteClient(c.Context(), client.ID); err != nil {
 			return err
 		}
+		i.did(audit.Event{Client: client.ID})
 		fmt.Fprintf(env.Stdout, "deleted client %s\n", client.ID)
 		return nil
 	})

@@ -64,7 +64,7 @@ secrets and certificates that cannot be read. Nothing is changed.`,
 				}
 			}
 			for _, one := range conf.issuers() {
-				for _, sentence := range one.undeclaredClients() {
+				for _, sentence := range append(one.sourceNotes(), one.undeclaredClients()...) {
 					fmt.Fprintln(env.Stderr, "note: "+sentence)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/store"
 )
@@ -66,7 +67,7 @@ func (p place) bare(ctx context.Context, env Env, do func(config, *store.DB) err
 	c.existing = true
 	db, err := c.openStore(ctx, env)
 	if err == nil {
-		err = errors.Join(p.record(env, c, "", func() error { return do(c, db) }), db.Close())
+		err = errors.Join(p.record(env, c, "", func() ([]audit.Event, error) { return nil, do(c, db) }), db.Close())
 	}
 	return c.advise(err)
 }

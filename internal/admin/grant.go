@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
@@ -116,17 +117,21 @@ browser stays logged in (tegata session end ends that).`,
 		if many {
 			return i.endGrants(c, env, user, client, yes)
 		}
+		var grants []grant.Grant
 		for _, id := range args { // before the first one has ended
-			if g, err := i.Grant(c.Context(), id); errors.Is(err, grant.ErrNotFound) || err == nil && !g.Live(env.Now()) {
+			g, err := i.Grant(c.Context(), id)
+			if errors.Is(err, grant.ErrNotFound) || err == nil && !g.Live(env.Now()) {
 				return exit.WithHint(fmt.Errorf("there is no grant %q", id), "tegata grant list shows which there are")
 			} else if err != nil {
 				return err
 			}
+			grants = append(grants, g)
 		}
-		for _, id := range args {
-			if err := i.EndGrant(c.Context(), id, env.Now()); err != nil {
+		for _, g := range grants {
+			if err := i.EndGrant(c.Context(), g.ID, env.Now()); err != nil {
 				return err
 			}
+			i.did(audit.Event{Grant: g.ID, Subject: g.Subject, Client: g.Client})
 		}
 		fmt.Fprintf(env.Stdout, "ended %s\n", count(len(args), "grant"))
 		return nil
@@ -166,6 +171,7 @@ func (i *issuer) endGrants(c *cobra.Command, env Env, user, client string, yes b
 	if err != nil {
 		return err
 	}
+	i.did(audit.Event{Subject: subject, Client: oidc.ClientID(client)})
 	fmt.Fprintf(env.Stdout, "ended %s%s\n", count(int(ended), "grant"), whose)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/store"
@@ -38,6 +39,7 @@ func newGroupAdd(env Env) *cobra.Command {
 				if err := i.AddGroup(c.Context(), args[0], env.Now()); err != nil {
 					return err
 				}
+				i.did(audit.Event{Object: args[0]})
 				fmt.Fprintf(env.Stdout, "added group %s\n", args[0])
 				return nil
 			})
@@ -103,10 +105,13 @@ func newGroupMember(env Env, add bool) *cobra.Command {
 			accounts = append(accounts, account)
 		}
 		for _, account := range accounts {
+			event := about(account)
+			event.Object = args[0]
 			if add {
 				if err := i.AddMember(c.Context(), args[0], account.Subject); err != nil {
 					return err
 				}
+				i.did(event)
 				fmt.Fprintf(env.Stdout, "%s is in %s\n", account.Username, args[0])
 				continue
 			}
@@ -114,6 +119,7 @@ func newGroupMember(env Env, add bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			i.did(event)
 			if !was {
 				env.notef("%s was not in %s", account.Username, args[0])
 				continue
@@ -142,6 +148,7 @@ func newGroupDelete(env Env) *cobra.Command {
 		if err := i.DeleteGroup(c.Context(), args[0]); err != nil {
 			return err
 		}
+		i.did(audit.Event{Object: args[0]})
 		fmt.Fprintf(env.Stdout, "deleted group %s\n", args[0])
 		return nil
 	})

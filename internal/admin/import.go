@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/seal"
 	"github.com/tegata/tegata/internal/store"
@@ -48,7 +49,9 @@ storage before, and start them again afterwards: they keep keys in memory.`,
 			}
 			export, err := readExport(from, keys, conf)
 			if err == nil {
-				err = where.record(env, conf, "", func() error { return conf.importInto(c.Context(), env, export, replace) })
+				err = where.record(env, conf, "", func() ([]audit.Event, error) {
+					return nil, conf.importInto(c.Context(), env, export, replace)
+				})
 			}
 			if err = errors.Join(err, closeFile()); err != nil {
 				return conf.advise(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/seal"
@@ -128,7 +129,9 @@ issuer that the configuration file describes is added there.`,
 					ID: one.ID, URL: oidc.Issuer(url), Specification: string(settings),
 					SealedSecret: db.kek.Seal(seal.RandomKey().Bytes(), store.IssuerContext(one.ID)),
 				}
-				if err := where.record(env, db.config, record.URL, func() error { return db.AddIssuer(c.Context(), record, env.Now()) }); err != nil {
+				if err := where.record(env, db.config, record.URL, func() ([]audit.Event, error) {
+					return once(audit.Event{Object: one.ID}, db.AddIssuer(c.Context(), record, env.Now()))
+				}); err != nil {
 					return fmt.Errorf("adding the issuer: %w", err)
 				}
 				fmt.Fprintf(env.Stdout, "%s is added: %s\n", one.ID, url)
@@ -211,7 +214,9 @@ func newIssuerDelete(env Env) *cobra.Command {
 				if err := env.confirm(c.Context(), "Delete the issuer "+args[0]+" with its users, clients and keys?", sure); err != nil {
 					return err
 				}
-				if err := where.record(env, db.config, opened.url, func() error { return db.DeleteIssuer(c.Context(), args[0]) }); err != nil {
+				if err := where.record(env, db.config, opened.url, func() ([]audit.Event, error) {
+					return once(audit.Event{Object: args[0]}, db.DeleteIssuer(c.Context(), args[0]))
+				}); err != nil {
 					return fmt.Errorf("deleting the issuer: %w", err)
 				}
 				fmt.Fprintf(env.Stdout, "%s is deleted\n", args[0])

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/seal"
 	"github.com/tegata/tegata/internal/signingkey"
@@ -125,6 +126,7 @@ A key that was stolen is taken out by tegata key revoke.`,
 			if err != nil {
 				return nil, nil, err
 			}
+			i.did(audit.Event{Object: successor.ID})
 			successors = append(successors, successor)
 			env.warnUnknown(successor, i.keys.Policy)
 		}
@@ -187,6 +189,7 @@ Who holds a token of the key gets another one, without a login, when it expires.
 		if keys, err = i.keys.Revoke(c.Context(), args[0]); err != nil {
 			return nil, nil, err
 		}
+		i.did(audit.Event{Object: args[0]})
 		env.tellRevoked(keys, args[0], i.keys.Policy)
 		views, table := viewKeys(keys)
 		return views, table, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/seal"
@@ -128,6 +129,7 @@ type issuer struct {
 	secret seal.Key
 	kek    seal.Ring
 	keys   signingkey.Custody
+	done   []audit.Event // what the command has done so far
 }
 
 // open opens the database and the one issuer of a command.

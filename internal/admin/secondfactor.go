@@ -138,6 +138,9 @@ in; tegata session end and tegata grant end change that.`,
 		if err != nil {
 			return err
 		}
+		event := about(account)
+		event.Object = args[1]
+		i.did(event)
 		fmt.Fprintf(env.Stdout, "removed %s %s of %s\n", factors[at].Kind, args[1], account.Username)
 		return nil
 	})
@@ -168,6 +171,7 @@ it is the user who asks, and set another password if in doubt.`,
 		if err != nil {
 			return err
 		}
+		i.did(about(account))
 		fmt.Fprintf(env.Stdout, "removed %s of %s; every login of the user has ended\n", count(removed, "second factor"), account.Username)
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/exit"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
@@ -155,7 +156,7 @@ browser. This command does not tell them.`,
 		Example: "  tegata session end k3jx7q2mzzqk5v4bnl6cyr5x2a\n  tegata session end --user alice --yes",
 		Args:    arguments(0, -1, ""),
 	}, func(c *cobra.Command, _ config, i *issuer, args []string) error {
-		ids := args
+		var sessions []session.Session
 		switch {
 		case user == "" && len(args) == 0 || user != "" && len(args) > 0:
 			return exit.Misuse("tegata session list shows them", "name sessions, or all of a user with --user NAME")
@@ -169,30 +170,32 @@ browser. This command does not tell them.`,
 				return err
 			}
 			if len(found) == 0 {
+				i.did(about(account))
 				fmt.Fprintf(env.Stdout, "%s has no session\n", account.Username)
 				return nil
 			}
 			if err := env.confirm(c.Context(), fmt.Sprintf("End %s of %s?", count(len(found), "session"), account.Username), yes); err != nil {
 				return err
 			}
-			for _, s := range found {
-				ids = append(ids, s.ID)
-			}
+			sessions = found
 		default:
 			for _, id := range args { // before the first one has ended
-				if _, err := i.Session(c.Context(), id); errors.Is(err, session.ErrNotFound) {
+				s, err := i.Session(c.Context(), id)
+				if errors.Is(err, session.ErrNotFound) {
 					return exit.WithHint(fmt.Errorf("there is no session %q", id), "tegata session list shows which there are")
 				} else if err != nil {
 					return err
 				}
+				sessions = append(sessions, s)
 			}
 		}
-		for _, id := range ids {
-			if _, err := i.LogOut(c.Context(), id, env.Now()); err != nil {
+		for _, s := range sessions {
+			if _, err := i.LogOut(c.Context(), s.ID, env.Now()); err != nil {
 				return err
 			}
+			i.did(audit.Event{Session: s.ID, Subject: s.Subject})
 		}
-		fmt.Fprintf(env.Stdout, "ended %s\n", count(len(ids), "session"))
+		fmt.Fprintf(env.Stdout, "ended %s\n", count(len(sessions), "session"))
 		return nil
 	})
 	c.Flags().StringVar(&user, "user", "", "all sessions of the user with this `NAME` or e-mail address")

@@ -197,6 +197,9 @@ func (s *site) sources(c IssuerConfig, in *generation, opened *issuer, accounts 
 		return nil, err
 	}
 	in.closing = append(in.closing, end)
+	for _, sentence := range c.sourceNotes() {
+		s.log.Warn(sentence, "issuer", c.ID)
+	}
 	return &identity.Sources{
 		Members: members, Memory: opened, Seal: opened.secret.Derive("what sources are asked with"), Now: s.env.Now, Log: s.log,
 		Observe: s.observe,

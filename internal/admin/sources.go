@@ -31,6 +31,7 @@ type sourceConfig struct {
 	GroupsPrefix    string   `yaml:"groups_prefix"`
 	KeepFor         duration `yaml:"keep_for"`
 	OwnSecondFactor bool     `yaml:"own_second_factor"`
+	SharedCallback  bool     `yaml:"shared_callback"`
 
 	LDAP   *ldapConfig   `yaml:"ldap"`
 	OIDC   *oidcConfig   `yaml:"oidc"`
@@ -103,11 +104,15 @@ func (c *sourceConfig) files() []*string {
 
 // checkSources finds what is wrong without looking at other files.
 func (c IssuerConfig) checkSources() error {
-	names, domains, hasLocal := map[string]bool{}, map[string]string{}, len(c.Sources) == 0
+	names, domains, hasLocal, shared := map[string]bool{}, map[string]string{}, len(c.Sources) == 0, false
 	for n, source := range c.Sources {
 		if err := source.check(names, domains); err != nil {
 			return fmt.Errorf("sources[%d]: %w", n, err)
 		}
+		if source.SharedCallback && shared {
+			return fmt.Errorf("sources[%d]: %s: only one source may have shared_callback: an answer must show by its address whose it is", n, source.Name)
+		}
+		shared = shared || source.SharedCallback
 		names[source.Name] = true
 		hasLocal = hasLocal || source.Name == identity.Local
 	}
@@ -129,12 +134,30 @@ func (c IssuerConfig) checkSources() error {
 	return nil
 }
 
+// sourceNotes is what whoever wrote the section should know.
+func (c IssuerConfig) sourceNotes() []string {
+	var alike []string
+	for _, source := range c.Sources {
+		if source.GroupsPrefix == "" {
+			alike = append(alike, source.Name)
+		}
+	}
+	if len(alike) < 2 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the sources %s give their groups without a prefix: groups of the same name are one group to a cluster, whoever made them; set groups_prefix for all but one",
+		strings.Join(alike, ", "))}
+}
+
 func (c *sourceConfig) check(names map[string]bool, domains map[string]string) error {
 	if c.Name == "" || len(c.Name) > 40 || strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return fmt.Errorf("name %.60q is not of at most 40 small letters, digits and hyphens", c.Name)
 	}
 	if names[c.Name] {
 		return fmt.Errorf("name %q is given twice", c.Name)
+	}
+	if c.Name == "system" {
+		return errors.New("name \"system\" would begin subjects with system:, which Kubernetes keeps for itself")
 	}
 	for _, domain := range c.EmailDomains {
 		domain = strings.ToLower(domain)
@@ -153,7 +176,7 @@ func (c *sourceConfig) check(names map[string]bool, domains map[string]string) e
 		if c.Name != identity.Local {
 			return fmt.Errorf("%s: it has no block that says what it is; ldap, oidc and github are known, and the local accounts have the name local", c.Name)
 		}
-		if c.KeepFor != 0 || c.UsernamePrefix != "" || c.GroupsPrefix != "" || c.OwnSecondFactor {
+		if c.KeepFor != 0 || c.UsernamePrefix != "" || c.GroupsPrefix != "" || c.OwnSecondFactor || c.SharedCallback {
 			return errors.New("local: it takes title and email_domains, and nothing else")
 		}
 		return nil
@@ -171,6 +194,9 @@ func (c *sourceConfig) check(names map[string]bool, domains map[string]string) e
 	}
 	if c.GitHub != nil {
 		kinds, err = append(kinds, "github"), cmp.Or(err, c.GitHub.check(c.Name))
+	}
+	if c.LDAP != nil && c.SharedCallback {
+		return fmt.Errorf("%s: shared_callback is for sources to which a browser is sent", c.Name)
 	}
 	if len(kinds) > 1 {
 		return fmt.Errorf("%s: a source is one thing, and has blocks for %s; make an entry of each", c.Name, strings.Join(kinds, " and "))
@@ -330,7 +356,7 @@ func (c *sourceConfig) keepFor() time.Duration {
 func (c *sourceConfig) member(env Env, accounts *local.Source) (identity.Member, func(), error) {
 	m := identity.Member{
 		Name: c.Name, Title: c.Title, EmailDomains: c.EmailDomains, UsernamePrefix: c.UsernamePrefix, GroupsPrefix: c.GroupsPrefix,
-		KeepFor: c.keepFor(), OwnSecondFactor: c.OwnSecondFactor,
+		KeepFor: c.keepFor(), OwnSecondFactor: c.OwnSecondFactor, SharedCallback: c.SharedCallback,
 	}
 	if c.local() {
 		m.Passwords = accounts

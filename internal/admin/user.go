@@ -165,6 +165,7 @@ ID token that an API server has seen works until it expires.`
 		if err := i.SetDisabled(c.Context(), account.Subject, disable, env.Now()); err != nil {
 			return err
 		}
+		i.did(about(account))
 		fmt.Fprintf(env.Stdout, "%s user %s\n", done, account.Username)
 		return nil
 	})
@@ -175,9 +176,9 @@ func newUserDelete(env Env) *cobra.Command {
 	c := changing(env, &cobra.Command{
 		Use:   "delete NAME",
 		Short: "Delete a user, with all sessions and logins",
-		Long: `Delete a user, with all sessions and logins. Of a user of another source than
-local this forgets what is known here, and with the next login it is known
-again; tegata user disable keeps such a person out.`,
+		Long: `Delete a user, with all sessions and logins. A user of another source than local
+is forgotten until they log in again; tegata user disable keeps such a person
+out, and who is kept out is not deleted.`,
 		Example: "  tegata user delete alice\n  tegata user delete alice --yes",
 		Args:    arguments(1, 1, "one user name or e-mail address"),
 	}, func(c *cobra.Command, conf config, i *issuer, args []string) error {
@@ -188,12 +189,20 @@ again; tegata user disable keeps such a person out.`,
 		if err := i.refuseDeclaredMember(c, conf, account); err != nil {
 			return err
 		}
+		if account.Disabled && account.Source != local.SourceName {
+			return keptOut(account)
+		}
 		if err := env.confirm(c.Context(), fmt.Sprintf("Delete the user %s?", account.Username), yes); err != nil {
 			return err
 		}
-		if err := i.DeleteAccount(c.Context(), account.Subject, env.Now()); err != nil {
+		err = i.DeleteAccount(c.Context(), account.Subject, env.Now())
+		if errors.Is(err, local.ErrKeptOut) { // disabled in this moment
+			return keptOut(account)
+		}
+		if err != nil {
 			return err
 		}
+		i.did(about(account))
 		fmt.Fprintf(env.Stdout, "deleted user %s\n", account.Username)
 		if account.Source != local.SourceName {
 			env.notef("The source %s still has this person, who can log in again; tegata user disable would keep them out", account.Source)
@@ -202,6 +211,12 @@ again; tegata user disable keeps such a person out.`,
 	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
+}
+
+// keptOut is the answer to who would delete a disabled user of another source.
+func keptOut(account local.Account) error {
+	return exit.WithHint(fmt.Errorf("%s is a user of the source %s and is disabled here: deleting would let them in again at their next login",
+		account.Username, account.Source), "if that is meant, tegata user enable "+account.Username+" first")
 }
 
 // account finds a user by name or e-mail address.

@@ -122,6 +122,7 @@ server.`,
 				if err := i.AddAccount(c.Context(), who.Account, env.Now()); err != nil {
 					return hintGroup(err)
 				}
+				i.didAdd(who.Account)
 				v := viewUser(who.Account, env.Now())
 				v.TemporaryPassword = generated.Reveal()
 				return out.print(env.Stdout, v, func(w io.Writer) {

@@ -121,6 +121,7 @@ user reset-link prints another one.`,
 				if err := i.AddAccount(c.Context(), who.Account, env.Now()); err != nil {
 					return hintGroup(err)
 				}
+				i.didAdd(who.Account)
 				v, err := i.newLink(env, conf, who.Account, identity.Invitation, cmp.Or(time.Duration(age), 72*time.Hour))
 				if err != nil {
 					return err
@@ -174,6 +175,7 @@ is good once, and no longer after anything else ended all logins of the user.`,
 				if err != nil {
 					return err
 				}
+				i.did(about(found))
 				return out.print(env.Stdout, v, v.say)
 			})
 		},

@@ -77,6 +77,7 @@ input, one is made and printed once.`,
 				if _, err := source.SetPassword(c.Context(), account, password, temporary); err != nil {
 					return hintPassword(err)
 				}
+				i.did(about(account))
 				if account, err = i.AccountBySubject(c.Context(), account.Subject); err != nil {
 					return err
 				}
@@ -115,6 +116,7 @@ after a while too (password_policy.lockout).`,
 		if err := i.ForgetFailures(c.Context(), account.Subject); err != nil {
 			return err
 		}
+		i.did(about(account))
 		if !account.Password.LockedUntil.After(env.Now()) {
 			env.notef("%s was not locked; wrong passwords are counted from none again", account.Username)
 			return nil

@@ -47,7 +47,7 @@ const (
 	Replayed Act = "token_replayed"
 	Revoked  Act = "token_revoked"
 
-	Administered Act = "administration" // Actor did what Reason says
+	Administered Act = "administration" // Actor did what Reason says, to whom or what the other fields say
 )
 
 // Event is one act. Every field but Time and Act may be empty.
@@ -63,6 +63,7 @@ type Event struct {
 	Grant     string        `json:"grant,omitempty"`
 	Session   string        `json:"session,omitempty"`
 	TokenID   string        `json:"jti,omitempty"`
+	Object    string        `json:"object,omitempty"` // what has no field of its own: the name of a group, the ID of a signing key
 	Remote    string        `json:"remote,omitempty"` // the address it came from
 	Agent     string        `json:"agent,omitempty"`  // what the browser calls itself, cut short
 	Reason    string        `json:"reason,omitempty"`

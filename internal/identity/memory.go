@@ -18,6 +18,10 @@ type Remembered struct {
 	User        User
 	ConfirmedAt time.Time // zero: the source says so no more
 	Sealed      string    // with what the source can be asked again; may be empty
+	// OwnNames means that the source itself gives names, each to one person
+	// at a time, as a directory does. Elsewhere people choose their own. It is
+	// not kept.
+	OwnNames bool
 }
 
 // Memory keeps users of other sources. They are there for three reasons:
@@ -25,8 +29,9 @@ type Remembered struct {
 // that is down for a while takes nobody's work away.
 type Memory interface {
 	// Remember keeps what a source said, and returns the user with Disabled and
-	// Epoch as they are here. A *NameTakenError means that somebody of another
-	// source has the name. Within one source a name follows who has it now.
+	// Epoch as they are here. A *NameTakenError means that somebody else has the
+	// name. Within a source that gives names itself, a name follows who has it
+	// now.
 	Remember(ctx context.Context, r Remembered) (User, error)
 	// Recall returns ErrNotFound for who is not kept.
 	Recall(ctx context.Context, subject oidc.Subject) (Remembered, error)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"reflect"
 	"slices"
@@ -56,6 +57,10 @@ type Member struct {
 	KeepFor time.Duration
 	// OwnSecondFactor means that the source asks for one itself.
 	OwnSecondFactor bool
+	// SharedCallback means that the source redirects back to the address that
+	// names no source. Only one of them all may: an answer must show by its
+	// address whose it is (RFC 9700, section 4.4).
+	SharedCallback bool
 
 	Passwords Source
 	Redirect  Redirecting
@@ -121,6 +126,15 @@ func (e *UnavailableError) Unwrap() error { return e.Cause }
 
 // Temporary reports true: it is worth trying again.
 func (e *UnavailableError) Temporary() bool { return true }
+
+// UnreachableError means that no server of a source answered.
+type UnreachableError struct{ Cause error }
+
+// Error implements [error].
+func (e *UnreachableError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *UnreachableError) Unwrap() error { return e.Cause }
 
 // ElsewhereError means that no password is taken for this login: its users
 // prove who they are at the place to which the source redirects.
@@ -229,14 +243,23 @@ func decides(err error) bool {
 
 func (s *Sources) asked(m Member, what string, begun time.Time, err error) {
 	answered := err == nil || decides(err)
-	// What somebody types, and that a caller went away, must not keep others
-	// from being looked at: it says nothing of the source.
-	if m.Name != Local && (answered || what == "lookup" && !errors.Is(err, context.Canceled)) {
+	// What somebody types, that a caller went away, and that the source cannot
+	// tell about somebody must not keep others from being looked at.
+	silent := what == "lookup" && unreachable(err)
+	if m.Name != Local && (answered || silent) && !errors.Is(err, context.Canceled) {
 		s.heard(m, answered)
 	}
 	if s.Observe != nil && m.Name != Local {
 		s.Observe(Asked{Source: m.Name, What: what, Took: s.Now().Sub(begun), Failed: !answered})
 	}
+}
+
+// unreachable reports whether the source did not answer at all. One that
+// cannot answer about somebody can be asked about others.
+func unreachable(err error) bool {
+	_, said := errors.AsType[*UnreachableError](err)
+	_, network := errors.AsType[net.Error](err)
+	return said || network
 }
 
 // welcome remembers who has just logged in.
@@ -256,7 +279,9 @@ func (s *Sources) remember(ctx context.Context, m Member, user User, kept secret
 	if err != nil {
 		return User{}, err
 	}
-	user, err = s.Memory.Remember(ctx, Remembered{User: user, ConfirmedAt: s.Now(), Sealed: s.close(user.Subject, kept)})
+	user, err = s.Memory.Remember(ctx, Remembered{
+		User: user, ConfirmedAt: s.Now(), Sealed: s.close(user.Subject, kept), OwnNames: m.Passwords != nil,
+	})
 	if err != nil {
 		return User{}, fmt.Errorf("remembering a user of %s: %w", m.Name, err)
 	}
@@ -267,10 +292,27 @@ func (s *Sources) remember(ctx context.Context, m Member, user User, kept secret
 // that are left out.
 func (s *Sources) named(m Member, user User) (User, error) {
 	user, leftOut, err := m.Named(user)
+	if owner, taken := s.ownerOf(user.Email); taken && owner != m.Name && user.EmailVerified {
+		s.Log.Warn("an e-mail address does not count as verified: its domain belongs to another source", "source", m.Name,
+			"subject", string(user.Subject), "owner", owner)
+		user.EmailVerified = false
+	}
 	for _, group := range leftOut {
 		s.Log.Warn("a group was left out: its name belongs to Kubernetes, or is none", "source", m.Name, "subject", string(user.Subject), "group", group)
 	}
 	return user, err
+}
+
+// ownerOf is the source that has the domain of an e-mail address. No other one
+// can vouch for it.
+func (s *Sources) ownerOf(email string) (name string, taken bool) {
+	_, domain, _ := strings.Cut(email, "@")
+	for _, m := range s.Members {
+		if slices.ContainsFunc(m.EmailDomains, func(d string) bool { return strings.EqualFold(d, domain) }) {
+			return m.Name, true
+		}
+	}
+	return "", false
 }
 
 // Named gives a user of the source the names that they have here. Names that
@@ -284,7 +326,7 @@ func (m Member) Named(user User) (named User, leftOut []string, err error) {
 	user.Source = m.Name
 	user.Username = m.UsernamePrefix + user.Username
 	for what, name := range map[string]string{"user name": user.Username, "e-mail address": user.Email, "name": user.Name} {
-		if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || len(name) > 1024 {
+		if !readable(name) || len(name) > 1024 {
 			return User{}, nil, &DeniedError{"its " + what + " has characters that no name has, or is too long"}
 		}
 	}
@@ -294,7 +336,7 @@ func (m Member) Named(user User) (named User, leftOut []string, err error) {
 	groups := make([]string, 0, len(user.Groups))
 	for _, group := range user.Groups {
 		group = m.GroupsPrefix + group
-		if group == "" || reserved(group) || !utf8.ValidString(group) || strings.ContainsFunc(group, unicode.IsControl) {
+		if group == "" || reserved(group) || !readable(group) {
 			leftOut = append(leftOut, group)
 			continue
 		}
@@ -303,6 +345,12 @@ func (m Member) Named(user User) (named User, leftOut []string, err error) {
 	slices.Sort(groups)
 	user.Groups = slices.Compact(groups)
 	return user, leftOut, nil
+}
+
+// readable reports whether a name shows what it is: neither control characters
+// nor such that change the direction of a text or cannot be seen.
+func readable(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) })
 }
 
 func reserved(name string) bool { return strings.HasPrefix(name, "system:") }
@@ -362,7 +410,7 @@ func (s *Sources) lookup(ctx context.Context, m Member, subject oidc.Subject) (U
 	if reflect.DeepEqual(found, r.User) && s.Now().Sub(r.ConfirmedAt) < m.KeepFor/20 {
 		return found, nil
 	}
-	found, err = s.Memory.Remember(ctx, Remembered{User: found, ConfirmedAt: s.Now()})
+	found, err = s.Memory.Remember(ctx, Remembered{User: found, ConfirmedAt: s.Now(), OwnNames: true})
 	if keepsOut(err) {
 		return User{}, s.doubt(ctx, m, subject, err)
 	}
@@ -607,6 +655,13 @@ func (s *Sources) ChangePasswordOf(ctx context.Context, user User, old, replacem
 	if !ok {
 		return ErrNoPasswordChange
 	}
+	if m.ChangesPasswords() {
+		if source, ok := m.Passwords.(interface {
+			ChangePasswordOf(ctx context.Context, subject oidc.Subject, old, replacement secret.String) error
+		}); ok { // a user name need not be what its users log in with
+			return s.change(m, func() error { return source.ChangePasswordOf(ctx, user.Subject, old, replacement) })
+		}
+	}
 	return s.changePassword(ctx, m, strings.TrimPrefix(user.Username, m.UsernamePrefix), old, replacement)
 }
 
@@ -614,8 +669,14 @@ func (s *Sources) changePassword(ctx context.Context, m Member, login string, ol
 	if !m.ChangesPasswords() {
 		return ErrNoPasswordChange
 	}
+	return s.change(m, func() error {
+		return m.Passwords.(PasswordChanger).ChangePassword(ctx, login, old, replacement)
+	})
+}
+
+func (s *Sources) change(m Member, ask func() error) error {
 	begun := s.Now()
-	err := m.Passwords.(PasswordChanger).ChangePassword(ctx, login, old, replacement)
+	err := ask()
 	s.asked(m, "password", begun, err)
 	if err != nil {
 		return m.failed(err)

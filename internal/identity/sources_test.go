@@ -229,17 +229,25 @@ func TestNamesHere(t *testing.T) {
 
 func TestTheSameNameFromTwoSources(t *testing.T) {
 	o := newOffice(t)
+	bob := o.corp.people["bob"]
+	bob.Email = "bob@free.example"
+	o.corp.people["bob"] = bob
+	o.branch.people["bobby"] = identity.User{Subject: "branch:bobby-1", Username: "bobby", Email: "Bob@Free.example", EmailVerified: true}
 	o.branch.people["dave"] = identity.User{Subject: "branch:dave-1", Username: "dave", Email: "Alice@Corp.example", EmailVerified: true}
+	o.logIn(t, "corp", "bob")
 	o.logIn(t, "corp", "alice")
 	if user := o.logIn(t, "branch", "alice"); user.Username != "b-alice" || user.Groups[0] != "b-staff" || user.Source != "branch" {
 		t.Errorf("with prefixes: %+v", user)
 	}
-	_, err := o.AuthenticateAt(t.Context(), "branch", "dave", secret.New("right"))
+	_, err := o.AuthenticateAt(t.Context(), "branch", "bobby", secret.New("right"))
 	if taken, ok := errors.AsType[*identity.NameTakenError](err); !ok || taken.Source != "corp" || taken.What != "e-mail address" {
 		t.Errorf("with the address of somebody else: got %v", err)
 	}
-	if _, err := o.Lookup(t.Context(), "branch:dave-1"); !errors.Is(err, identity.ErrNotFound) {
+	if _, err := o.Lookup(t.Context(), "branch:bobby-1"); !errors.Is(err, identity.ErrNotFound) {
 		t.Errorf("who was refused: got %v", err)
+	}
+	if dave := o.logIn(t, "branch", "dave"); dave.EmailVerified {
+		t.Errorf("the branch vouches for an address of corp's domain: %+v", dave)
 	}
 }
 
@@ -332,7 +340,7 @@ func TestASourceThatIsDownIsAskedRarely(t *testing.T) {
 	o := newOffice(t)
 	alice := o.logIn(t, "corp", "alice")
 	erin := o.logIn(t, "branch", "erin")
-	o.corp.down, o.corp.asked = errors.New("no route to host"), 0
+	o.corp.down, o.corp.asked = &identity.UnreachableError{Cause: errors.New("no route to host")}, 0
 	for range 100 {
 		if _, err := o.Lookup(t.Context(), alice.Subject); err != nil {
 			t.Fatal(err)
@@ -358,12 +366,16 @@ func TestASourceThatIsDownIsAskedRarely(t *testing.T) {
 func TestNobodyCanSilenceASource(t *testing.T) {
 	o := newOffice(t)
 	alice := o.logIn(t, "corp", "alice")
-	o.corp.down = errors.New("this one login makes it fail")
+	o.corp.down = &identity.UnreachableError{Cause: errors.New("this one login makes it fail")}
 	_, err := o.AuthenticateAt(t.Context(), "corp", "odd", secret.New("right"))
 	wantUnavailable(t, "the login", err)
-	o.corp.down = context.Canceled
-	if _, err := o.Lookup(t.Context(), alice.Subject); err != nil {
-		t.Fatal(err)
+	for _, failure := range []error{
+		&identity.UnreachableError{Cause: context.Canceled}, errors.New("two entries have this ID"),
+	} {
+		o.corp.down = failure
+		if _, err := o.Lookup(t.Context(), alice.Subject); err != nil {
+			t.Fatal(err)
+		}
 	}
 	o.corp.down = nil
 	delete(o.corp.people, "alice")

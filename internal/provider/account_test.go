@@ -17,6 +17,8 @@ import (
 	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/identity/local"
+	"github.com/tegata/tegata/internal/oidc"
+	"github.com/tegata/tegata/internal/provider/session"
 	"github.com/tegata/tegata/internal/secret"
 	"github.com/tegata/tegata/internal/store"
 )
@@ -93,6 +95,52 @@ func TestOwnerChangesThePassword(t *testing.T) {
 	if len(events) == 0 || events[0].Act != audit.PasswordChanged || events[0].Subject != i.alice || events[0].Remote == "" {
 		t.Errorf("got the events %+v", events)
 	}
+}
+
+// A change of the password proves a password. It must not make an old proof of
+// a second factor look new to pages that want a fresh one.
+func TestPasswordChangeMakesNoOldSecondFactorFresh(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t, governed(local.Policy{MinLength: 12}))
+	h := i.equip(true, false)
+	b := i.browser()
+	b.fill(b.submit(b.get("/"), "alice", alicePassword), "code", h.code()).wantStatus(http.StatusSeeOther)
+	before := i.onlySession(i.alice)
+	i.clock.advance(time.Hour)
+	b.get("/account/factors").wantPage(http.StatusOK, `name="password"`) // too old
+
+	b.choosePassword(b.get("/account/password"), "password", alicePassword, "new", freshPassword, "repeated", freshPassword).
+		wantStatus(http.StatusSeeOther)
+	has, err := i.rows.SecondFactors(t.Context(), i.alice)
+	check(t, err)
+	for _, one := range has {
+		b.send("POST", "/account/factors/remove", url.Values{"id": {one.ID}}, nil)
+	}
+	if i.count("second_factors") != 2 {
+		t.Errorf("a password alone, in an old session, removed the second factor: %d rows left, want 2", i.count("second_factors"))
+	}
+
+	// It is the same login, with another secret, and ends when it would have.
+	b.get("/").wantPage(http.StatusOK, "You are logged in as")
+	after := i.onlySession(i.alice)
+	if after.SecretHash == before.SecretHash {
+		t.Error("the session has the secret that it had")
+	}
+	before.SecretHash, before.Epoch, before.UsedAt, before.ExpiresAt = after.SecretHash, i.account("alice").Epoch, after.UsedAt, after.ExpiresAt
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the session is another one (-want +got):\n%s", diff)
+	}
+}
+
+// onlySession is the one session of somebody.
+func (i *issuer) onlySession(subject oidc.Subject) session.Session {
+	i.t.Helper()
+	all, _, err := i.rows.SessionList(i.t.Context(), subject, identity.Page{}, i.clock.Now())
+	check(i.t, err)
+	if len(all) != 1 {
+		i.t.Fatalf("got %d sessions, want one", len(all))
+	}
+	return all[0]
 }
 
 func TestPasswordChangeRefuses(t *testing.T) {

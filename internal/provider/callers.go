@@ -63,6 +63,7 @@ func newCallers(c Config, authenticator *clientregistry.Authenticator, logins *a
 			Grants:        c.Storage,
 			Source:        c.Source,
 			Passwords:     checked,
+			Factors:       logins.Factors,
 			Tokens:        tokens,
 			RefreshTokens: refreshTokens,
 			RefreshIdle:   c.Lifetimes.RefreshIdle,

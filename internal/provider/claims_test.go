@@ -104,6 +104,43 @@ func TestClientsHaveFurtherClaims(t *testing.T) {
 	}
 }
 
+// No attribute and no expression brings a name of Kubernetes into a token. What
+// an administrator wrote as a value is theirs to say.
+func TestFurtherClaimsBringNoNamesOfKubernetes(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t, knowing(func(u *identity.User) {
+		u.Attributes = map[string][]string{
+			"memberships": {"lab", "system:masters", "dev"}, "one": {"lab", "system:masters"}, "none": {"system:masters", "system:nodes"}, "alias": {"system:admin"},
+		}
+	}))
+	got := i.told(clientregistry.Client{Claims: map[string]clientregistry.Claim{
+		"groups":             {Attribute: "memberships"},
+		"preferred_username": {Attribute: "alias"},
+		"one":                {Attribute: "one"},
+		"none":               {Attribute: "none"},
+		"name":               {Expression: `"system:" + user.username`},
+		"roles":              {Expression: `user.attributes["memberships"].map(m, m.replace("lab", "system:nodes"))`},
+		"emptied":            {Expression: `user.attributes["none"]`},
+		"deep":               {Expression: `{"groups": [user.attributes["memberships"]], "user": user.attributes["alias"][0], "system:masters": true, "n": 1}`},
+		"near":               {Expression: `["System:masters", "ystem:masters", "oidc:system:masters", 7]`},
+		"said":               {Value: json.RawMessage(`["system:authenticated"]`)},
+	}})
+	for name, want := range map[string]any{
+		"groups": []any{"lab", "dev"}, "preferred_username": nil, "one": "lab", "none": nil, "name": nil, "roles": []any{"dev"}, "emptied": []any{},
+		"deep": map[string]any{"groups": []any{[]any{"lab", "dev"}}, "n": json.Number("1")},
+		"near": []any{"System:masters", "ystem:masters", "oidc:system:masters", json.Number("7")}, "said": []any{"system:authenticated"},
+	} {
+		if diff := cmp.Diff(want, got[name]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	// The source's own values are as they were.
+	again := i.token(codeForm(i.browser().login(request("client_id", "told", "scope", "openid"), "alice", alicePassword).code(), "client_id", "told"), nil)
+	if diff := cmp.Diff([]any{"lab", "dev"}, claims(t, again.IDToken)["groups"]); diff != "" {
+		t.Errorf("again (-want +got):\n%s", diff)
+	}
+}
+
 // An expression that cannot be evaluated costs nobody a code or a refresh
 // token, and nobody gets a token that lacks the claim.
 func TestExpressionThatFailsTakesNothing(t *testing.T) {

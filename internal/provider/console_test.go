@@ -493,7 +493,12 @@ func TestConsoleAddsUsersAndGroups(t *testing.T) {
 	a := b.act("/admin/users/add", "username", "dave", "email", "dave@example.com", "name", "Dave D.", "group", "readers")
 	a.wantText("The user dave was added")
 	a.wantText("has no password")
-	if got := told.take(); !slices.Equal(got, []string{"tegata user add"}) {
+	told.mu.Lock()
+	if last := told.all[len(told.all)-1]; last.Object != "readers" {
+		t.Errorf("got the event %+v, want the group", last)
+	}
+	told.mu.Unlock()
+	if got := told.take(); !slices.Equal(got, []string{"tegata user add", "tegata group add-member"}) {
 		t.Errorf("got %q", got)
 	}
 	dave, err := i.rows.AccountByLogin(t.Context(), "dave@example.com")
@@ -598,7 +603,7 @@ func TestConsoleRotatesKeys(t *testing.T) {
 	var told acts
 	i := newIssuer(t, administered, told.told)
 	b := i.administrator()
-	b.get("/admin/keys").wantText("24h0m0s")
+	b.get("/admin/keys").wantText("signs after 24h,")
 	b.send("POST", "/admin/keys", url.Values{"act": {"rotate-now"}, "alg": {"ES256"}}, nil).wantStatus(http.StatusBadRequest)
 	b.send("POST", "/admin/keys", url.Values{"act": {"rotate"}, "alg": {"none"}}, nil).wantStatus(http.StatusBadRequest)
 	b.act("/admin/keys", "act", "rotate", "alg", "ES256").wantText("Successors are published: ES256")
@@ -675,8 +680,10 @@ func TestConsoleAndUsersOfOtherSources(t *testing.T) {
 	b.act("/admin/group", "name", "readers", "act", "add-member", "member", "erin").wantText("This cannot be done with erin")
 	b.onUser(erin, "disable").wantText("erin is disabled")
 	b.get("/admin/users?source=corp").wantText("erin")
+	b.onUser(erin, "delete", "confirm", "erin").wantText("once forgotten, the source would let them in again")
+	b.onUser(erin, "enable").wantText("erin may log in again")
 	b.onUser(erin, "delete", "confirm", "erin").wantText("The user erin is gone")
-	if got := told.take(); !slices.Equal(got, []string{"tegata user disable", "tegata user delete"}) {
+	if got := told.take(); !slices.Equal(got, []string{"tegata user disable", "tegata user enable", "tegata user delete"}) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/grant"
+	"github.com/tegata/tegata/internal/secondfactor"
 )
 
 const (
@@ -218,6 +219,56 @@ func TestExchangeEndsWithTheGrant(t *testing.T) {
 			i.exchange(found.IDToken, typeID, "cluster-a").wantRefusal(oidc.InvalidRequest)
 			i.exchange(found.AccessToken, typeAccess, "cluster-a").wantRefusal(oidc.InvalidRequest)
 			i.exchange(narrow, typeID, "cluster-a").wantRefusal(oidc.InvalidRequest)
+		})
+	}
+}
+
+// A client that wants a second factor is not had by a detour: a password at
+// another client, and an exchange of its token.
+func TestExchangeKeepsTheSecondFactorOfItsTarget(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		policy secondfactor.Policy
+		proven bool
+		want   oidc.ErrorCode // empty: a token
+	}{
+		{"a password", secondfactor.Policy{}, false, oidc.InvalidTarget},
+		{"a password, of an exempt source", secondfactor.Policy{Exempt: []string{"local"}}, false, ""},
+		{"a password and a code", secondfactor.Policy{}, true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t, withClusters, wanting(test.policy))
+			_, err := i.rows.ChangeClient(t.Context(), "cluster-a", func(c *clientregistry.Client) error {
+				c.SecondFactor = true
+				return nil
+			})
+			check(t, err)
+			b := i.browser()
+			a := b.authorize(request("client_id", "fleet", "scope", "openid email"))
+			if test.proven {
+				h := i.equip(true, false)
+				a = b.fill(b.submit(a, "alice", alicePassword), "code", h.code())
+			} else {
+				a = b.submit(a, "alice", alicePassword)
+			}
+			first := i.token(codeForm(a.code(), "client_id", "fleet"), nil)
+			first.wantTokens()
+			for kind, token := range map[string]string{typeID: first.IDToken, typeAccess: first.AccessToken} {
+				found := i.exchange(token, kind, "cluster-a")
+				if test.want != "" {
+					found.wantRefusal(test.want)
+					if !strings.Contains(found.Description, "second factor") {
+						t.Errorf("%s: the refusal does not say why: %s", kind, found.body)
+					}
+				} else if found.status != http.StatusOK {
+					t.Errorf("%s: got status %d: %s", kind, found.status, found.body)
+				}
+				// The login is good for what needs no second factor.
+				i.exchange(token, kind, "cluster-b").wantStatus(http.StatusOK)
+			}
+			i.refresh(first.RefreshToken, "client_id", "fleet").wantTokens()
 		})
 	}
 }

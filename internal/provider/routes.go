@@ -91,6 +91,7 @@ func (e endpoints) routes(base string) http.Handler {
 	mux.Handle("POST "+base+pathChange, own.Handler(http.HandlerFunc(e.authorize.ChangePassword)))
 	mux.Handle("POST "+base+pathFactor, own.Handler(http.HandlerFunc(e.authorize.Factor)))
 	mux.HandleFunc("GET "+base+pathCallback, e.authorize.Return)
+	mux.HandleFunc("GET "+base+pathCallback+"/{source}", e.authorize.Return)
 	mux.Handle("POST "+base+pathConsent, own.Handler(http.HandlerFunc(e.authorize.Consent)))
 	mux.HandleFunc("GET "+base+pathLogOut, e.logout.Start)
 	mux.HandleFunc("POST "+base+pathLogOut, e.logout.Start) // RP-Initiated Logout 1.0, section 2

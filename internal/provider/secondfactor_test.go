@@ -650,6 +650,136 @@ func TestPasswordGrantNeedsNoSecondFactor(t *testing.T) {
 	}
 }
 
+// required makes a second factor required for alice, after her login.
+var required = map[string]func(i *issuer){
+	"of a group that she came into": func(i *issuer) {
+		check(i.t, i.rows.AddGroup(i.t.Context(), "cluster-admins", i.clock.Now()))
+		check(i.t, i.rows.AddMember(i.t.Context(), "cluster-admins", i.alice))
+	},
+	"of everybody": func(i *issuer) {
+		i.config.SecondFactor = secondfactor.Policy{Required: true}
+		i.restart()
+	},
+	"by the client": func(i *issuer) {
+		_, err := i.rows.ChangeClient(i.t.Context(), "kubernetes", func(c *clientregistry.Client) error {
+			c.SecondFactor = true
+			return nil
+		})
+		check(i.t, err)
+	},
+}
+
+// admins is an issuer that wants a second factor of cluster-admins.
+func admins() func(*issuer) { return wanting(secondfactor.Policy{Groups: []string{"cluster-admins"}}) }
+
+// A login that had a password alone ends when a second factor is required of
+// its person: nobody comes by a refresh into the rights of a group that needs
+// more.
+func TestRefreshNeedsTheSecondFactorThatIsRequiredNow(t *testing.T) {
+	t.Parallel()
+	for name, require := range required {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told trail
+			i := newIssuer(t, admins(), audited(&told))
+			found := i.logIn("scope", "openid groups offline_access")
+			found = i.refresh(found.RefreshToken)
+			found.wantTokens()
+			require(i)
+			told.take()
+			refused := i.refresh(found.RefreshToken)
+			refused.wantRefusal(oidc.InvalidGrant)
+			if !strings.Contains(refused.Description, "a second factor is needed now") {
+				t.Errorf("the refusal does not say why: %s", refused.body)
+			}
+			events := told.take()
+			if len(events) != 2 || events[0].Act != audit.GrantEnd || events[0].Subject != i.alice || events[0].Grant != claimsOf(t, found.AccessToken).Grant || events[1].Act != audit.Refused {
+				t.Errorf("got the events %+v", events)
+			}
+			// It has ended: with the access token, and whatever comes next.
+			i.userinfo(found.AccessToken).wantStatus(http.StatusUnauthorized)
+			i.config.SecondFactor = secondfactor.Policy{}
+			i.restart()
+			i.refresh(found.RefreshToken).wantRefusal(oidc.InvalidGrant)
+		})
+	}
+}
+
+// Who has proven both, or came from a source that is trusted with it, goes on,
+// and so does who adds one by choice.
+func TestRefreshGoesOnWhenNoMoreIsRequired(t *testing.T) {
+	t.Parallel()
+	for name, require := range required {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t, admins())
+			h := i.equip(true, false)
+			b := i.browser()
+			a := b.fill(b.submit(b.authorize(request()), "alice", alicePassword), "code", h.code())
+			found := i.token(codeForm(a.code()), nil)
+			require(i)
+			i.refresh(found.RefreshToken).wantTokens()
+		})
+	}
+	t.Run("an exempt source", func(t *testing.T) {
+		t.Parallel()
+		i := newIssuer(t, wanting(secondfactor.Policy{Required: true, Exempt: []string{"local"}}))
+		found := i.logIn()
+		required["by the client"](i)
+		i.refresh(found.RefreshToken).wantTokens()
+	})
+	t.Run("one by choice", func(t *testing.T) {
+		t.Parallel()
+		i := newIssuer(t, admins())
+		found := i.logIn()
+		i.equip(true, true)
+		i.refresh(found.RefreshToken).wantTokens()
+	})
+}
+
+// The same for whatever else stands for a login from before.
+func TestEveryGrantNeedsTheSecondFactorThatIsRequiredNow(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(i *issuer) (use func() tokens){
+		"a code": func(i *issuer) func() tokens {
+			code := i.browser().login(request(), "alice", alicePassword).code()
+			return func() tokens { return i.token(codeForm(code), nil) }
+		},
+		"a device code": func(i *issuer) func() tokens {
+			withDevices(i)
+			d := i.beginDevice()
+			i.browser().decideDevice(d, "allow").wantPage(http.StatusOK, "The device is logged in")
+			return func() tokens { return i.poll(d) }
+		},
+		"an ID token to exchange": func(i *issuer) func() tokens {
+			withClusters(i)
+			found := i.logInFleet()
+			return func() tokens { return i.exchange(found.IDToken, typeID, "cluster-b").tokens }
+		},
+		"a kubeconfig of the portal": func(i *issuer) func() tokens {
+			_, provider := i.atHome("alice", alicePassword).makeLegacy()
+			return func() tokens { return i.refresh(provider.Config["refresh-token"].Reveal()) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t, admins(), offering(production()))
+			use := prepare(i)
+			required["of a group that she came into"](i)
+			found := use()
+			found.wantRefusal(oidc.InvalidGrant)
+			if !strings.Contains(found.Description, "a second factor is needed now") {
+				t.Errorf("the refusal does not say why: %s", found.body)
+			}
+			_, err := i.rows.RemoveMember(t.Context(), "cluster-admins", i.alice)
+			check(t, err)
+			if again := use(); again.status == http.StatusOK {
+				t.Error("the grant did not end")
+			}
+		})
+	}
+}
+
 func TestDeviceNeedsTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -1005,4 +1135,67 @@ func FuzzFactorForm(f *testing.F) {
 			t.Errorf("got status %d, location %v", a.status, a.location)
 		}
 	})
+}
+
+// outrun is a storage in which the owner of an account is faster by a
+// moment, once: before a factor is added, or after the factors were read.
+type outrun struct {
+	provider.Storage
+	mu                   sync.Mutex // guards the fields below
+	beforeAdd, afterRead func()
+}
+
+func (o *outrun) once(act *func()) {
+	o.mu.Lock()
+	do := *act
+	*act = nil
+	o.mu.Unlock()
+	if do != nil {
+		do()
+	}
+}
+
+func (o *outrun) set(act *func(), do func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	*act = do
+}
+
+func (o *outrun) EnrolSecondFactor(ctx context.Context, e secondfactor.Enrolment) (bool, error) {
+	o.once(&o.beforeAdd)
+	return o.Storage.EnrolSecondFactor(ctx, e)
+}
+
+func (o *outrun) SecondFactors(ctx context.Context, subject oidc.Subject) ([]secondfactor.Factor, error) {
+	found, err := o.Storage.SecondFactors(ctx, subject)
+	o.once(&o.afterRead)
+	return found, err
+}
+
+// Who knows a password gets nothing beside the first factor of its owner,
+// however close the two are.
+func TestPasswordAddsNoFactorBesideTheOwners(t *testing.T) {
+	t.Parallel()
+	storage := &outrun{}
+	i := newIssuer(t, func(i *issuer) { storage.Storage, i.config.Storage = i.config.Storage, storage })
+	b := i.browser()
+	b.submit(b.get("/account/factors/add"), "alice", alicePassword).wantStatus(http.StatusSeeOther)
+	page := b.get("/account/factors/add")
+	storage.set(&storage.beforeAdd, func() { i.equip(false, true) })
+	b.fill(page, "code", page.app().Code(i.clock.Now()).Reveal()).wantPage(http.StatusBadRequest, "This login page has expired")
+	has, err := i.rows.SecondFactors(t.Context(), i.alice)
+	check(t, err)
+	if len(has) != 2 || has[0].Kind == secondfactor.KindTOTP || has[1].Kind == secondfactor.KindTOTP {
+		t.Errorf("got %+v, want the owner's passkey and codes", has)
+	}
+}
+
+func TestPasswordTouchesNoFactorThatIsJustThere(t *testing.T) {
+	t.Parallel()
+	storage := &outrun{}
+	i := newIssuer(t, func(i *issuer) { storage.Storage, i.config.Storage = i.config.Storage, storage })
+	b := i.browser()
+	b.submit(b.get("/account/factors"), "alice", alicePassword).wantStatus(http.StatusSeeOther)
+	storage.set(&storage.afterRead, func() { i.equip(true, false) })
+	b.send("POST", "/account/factors/recovery", nil, nil).wantPage(http.StatusOK, asksFactor)
 }

@@ -157,7 +157,7 @@ func (b *browser) goTo(page answered, source string) answered {
 func (b *browser) comeBack(departure answered, changes ...string) answered {
 	b.t.Helper()
 	values := change(url.Values{"code": {"code"}, "state": {departure.query("state")}}, changes...)
-	return b.get("/callback?" + values.Encode())
+	return b.get("/callback/hub?" + values.Encode())
 }
 
 func TestSourceIsChosenOnThePageOrByTheDomain(t *testing.T) {
@@ -272,10 +272,10 @@ func TestLoginElsewhere(t *testing.T) {
 	page := b.authorize(request("scope", "openid profile email groups offline_access", "ui_locales", "de", "prompt", "login"))
 	page.wantPage(http.StatusOK, "Log in with The Hub")
 	departure := b.goTo(page, "hub")
-	if departure.location.Host != "hub.example.com" || departure.query("client_id") != "tegata" || departure.query("redirect_uri") != i.url+"/callback" {
+	if departure.location.Host != "hub.example.com" || departure.query("client_id") != "tegata" || departure.query("redirect_uri") != i.url+"/callback/hub" {
 		t.Errorf("left to %v", departure.location)
 	}
-	if diff := cmp.Diff([]identity.Departure{{RedirectURI: i.url + "/callback", UILocales: "de", Fresh: true}}, there.departures); diff != "" {
+	if diff := cmp.Diff([]identity.Departure{{RedirectURI: i.url + "/callback/hub", UILocales: "de", Fresh: true}}, there.departures); diff != "" {
 		t.Errorf("departures (-want +got):\n%s", diff)
 	}
 	if i.count("sessions") != 0 || i.count("grants") != 0 {
@@ -335,16 +335,22 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 	departure := b.goTo(b.authorize(request()), "hub")
 	// In another browser, in none, of another page, too late, twice.
 	i.browser().comeBack(departure).wantPage(http.StatusBadRequest, "expired or belongs to another browser")
+	for _, elsewhere := range []string{"/callback", "/callback/corp", "/callback/"} { // where another source answers
+		a := b.get(elsewhere + "?" + url.Values{"code": {"x"}, "state": {departure.query("state")}}.Encode())
+		if a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
+			t.Errorf("%s: got %d", elsewhere, a.status)
+		}
+	}
 	stranger := i.browser()
 	stranger.authorize(request())
 	stranger.comeBack(departure).wantPage(http.StatusBadRequest, "expired or belongs to another browser")
-	b.get("/callback?code=x").wantPage(http.StatusBadRequest, "expired")
+	b.get("/callback/hub?code=x").wantPage(http.StatusBadRequest, "expired")
 	login := b.authorize(request()).form()
 	b.comeBack(departure, "state", login.fields.Get("request")).wantPage(http.StatusBadRequest, "expired")
 	b.comeBack(departure, "error", "access_denied").wantPage(http.StatusForbidden, "cancelled there")
 	// What was cancelled can be tried again, on the page that says so.
 	b.comeBack(b.goTo(b.comeBack(departure, "error", "access_denied"), "hub")).code()
-	if head := b.send("HEAD", "/callback?"+url.Values{"code": {"x"}, "state": {departure.query("state")}}.Encode(), nil, nil); head.status != http.StatusMethodNotAllowed {
+	if head := b.send("HEAD", "/callback/hub?"+url.Values{"code": {"x"}, "state": {departure.query("state")}}.Encode(), nil, nil); head.status != http.StatusMethodNotAllowed {
 		t.Errorf("HEAD: got %d", head.status)
 	}
 	i.clock.advance(31 * time.Minute)
@@ -459,4 +465,92 @@ func TestClientForUsersOfOneSource(t *testing.T) {
 	form.fields.Set("elsewhere", "hub")
 	b.send("POST", b.resolve(form.action), form.fields, nil).wantPage(http.StatusForbidden, "may not log in here")
 	b.choose(b.authorize(request("client_id", "lab")), "corp", "user01", "directory").code()
+}
+
+// Who has to log in again does so also at a source elsewhere.
+func TestLoginAgainIsFreshElsewhere(t *testing.T) {
+	t.Parallel()
+	i, _, there := people(t)
+	b := i.browser()
+	b.comeBack(b.goTo(b.get("/"), "hub")).wantStatus(http.StatusSeeOther)
+	i.clock.advance(16 * time.Minute)
+	b.goTo(b.get("/account/factors"), "hub")
+	if last := there.departures[len(there.departures)-1]; !last.Fresh {
+		t.Errorf("a page that wants a fresh login left with %+v: the source answers without asking anybody", last)
+	}
+}
+
+// An address in a domain of one source is not another source's to vouch for.
+func TestAddressesOfASourceAreNotAnothersToGive(t *testing.T) {
+	t.Parallel()
+	i, _, there := people(t)
+	there.user.Email, there.user.EmailVerified = "ceo@corp.example.com", true // corp has the domain; the ceo never logged in yet
+	b := i.browser()
+	a := b.comeBack(b.goTo(b.authorize(request("scope", "openid email")), "hub"))
+	if a.status == http.StatusForbidden {
+		return
+	}
+	got := b.token(codeForm(a.code()), nil)
+	got.wantTokens()
+	if told := claims(t, got.IDToken); told["email_verified"] == true {
+		t.Errorf("a user of the hub became %v, verified: an address of the source corp", told["email"])
+	}
+}
+
+// Whoever has one departure must not make us ask the source as often as they
+// like: it asks us to stop, and then nobody logs in.
+func TestAnswersElsewhereAreThrottled(t *testing.T) {
+	t.Parallel()
+	i, _, there := people(t)
+	b := i.browser()
+	departure := b.goTo(b.authorize(request()), "hub")
+	there.fail = &identity.DeniedError{Reason: "no"}
+	finished := 0
+	for range 50 {
+		if a := b.comeBack(departure, "code", "made up"); a.status == http.StatusForbidden && strings.Contains(a.body, "no") {
+			finished++
+		}
+	}
+	if finished > 10 {
+		t.Errorf("one departure made us ask the source %d times, without a throttle", finished)
+	}
+}
+
+// moody is a directory that cannot answer about one of its users.
+type moody struct {
+	*directory
+	about oidc.Subject
+}
+
+func (m moody) Lookup(ctx context.Context, subject oidc.Subject) (identity.User, error) {
+	if subject == m.about {
+		return identity.User{}, errors.New("the entry has more than 5000 groups")
+	}
+	return m.directory.Lookup(ctx, subject)
+}
+
+// One user about whom a source cannot answer must not keep it from being asked
+// about the others: somebody who was taken out would go on for as long as
+// KeepFor.
+func TestOneBrokenUserSilencesNoSource(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	corp := &directory{users: map[string]identity.User{
+		"user01": {Subject: "corp:1", Username: "user01", Groups: []string{"cluster-admins"}},
+		"user02": {Subject: "corp:2", Username: "user02"},
+	}}
+	s := &identity.Sources{
+		Members: []identity.Member{{Name: "corp", KeepFor: 12 * time.Hour, Passwords: moody{corp, "corp:2"}}},
+		Memory:  i.rows, Seal: i.config.Secret.Derive("sources"), Now: i.clock.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, login := range []string{"user01", "user02"} {
+		_, err := s.AuthenticateAt(t.Context(), "corp", login, secret.New("directory"))
+		check(t, err)
+	}
+	delete(corp.users, "user01") // dismissed
+	i.clock.advance(6 * time.Hour)
+	_, _ = s.Lookup(t.Context(), "corp:2") // the accomplice
+	if user, err := s.Lookup(t.Context(), "corp:1"); !errors.Is(err, identity.ErrNotFound) {
+		t.Errorf("six hours after the directory forgot them: %v, %v; want %v", user.Groups, err, identity.ErrNotFound)
+	}
 }

@@ -120,8 +120,12 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 		}
 	}
 
-	// Step 3: they take their places.
+	// Step 3: they take their places. Who has their names from another source
+	// gives them up: the file is the word of who runs the issuer.
 	for _, user := range users {
+		if err := i.standAside(tx, user, now); err != nil {
+			return err
+		}
 		was, known := old[user.Subject]
 		err := tx.try(func() error {
 			if !known {
@@ -147,6 +151,33 @@ func (i *Issuer) declareUsers(tx *tx, users []local.Account, now time.Time) erro
 			if err := i.endEverything(tx, user.Subject, now); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// standAside takes the names of a declared user from users of other sources,
+// and ends their logins, in which they still have them.
+func (i *Issuer) standAside(tx *tx, user local.Account, now time.Time) error {
+	var others []oidc.Subject
+	err := tx.each(func(row scanner) error {
+		var other oidc.Subject
+		err := row.Scan(&other)
+		others = append(others, other)
+		return err
+	}, `SELECT subject FROM users WHERE issuer = $1 AND source <> $2 AND subject <> $3
+		AND (username_key = $4 OR email_key = $5 AND email_key <> '')`,
+		i.id, local.SourceName, string(user.Subject), strings.ToLower(user.Username), strings.ToLower(user.Email))
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		err := tx.exec(`UPDATE users SET username_key = '/' || subject, email_key = '' WHERE issuer = $1 AND subject = $2`, i.id, string(other))
+		if err != nil {
+			return err
+		}
+		if err := i.endEverything(tx, other, now); err != nil {
+			return err
 		}
 	}
 	return nil

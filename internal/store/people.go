@@ -33,7 +33,7 @@ func (i *Issuer) Remember(ctx context.Context, r identity.Remembered) (identity.
 		emailKey = strings.ToLower(user.Email)
 	}
 	err = i.db.write(ctx, func(tx *tx) error {
-		if err := i.makeRoom(tx, user, emailKey); err != nil {
+		if err := i.makeRoom(tx, r, emailKey); err != nil {
 			return err
 		}
 		var disabled int
@@ -59,9 +59,10 @@ func (i *Issuer) Remember(ctx context.Context, r identity.Remembered) (identity.
 	return user, err
 }
 
-// makeRoom looks whether others have the names of the user. Of the same
-// source, they have them no longer; of another source, they keep them.
-func (i *Issuer) makeRoom(tx *tx, user identity.User, emailKey string) error {
+// makeRoom looks whether others have the names of the user. Of a source that
+// gives names itself they have them no longer; else they keep them.
+func (i *Issuer) makeRoom(tx *tx, r identity.Remembered, emailKey string) error {
+	user := r.User
 	for _, name := range []struct{ what, column, key, shown, empty string }{
 		{"user name", "username_key", strings.ToLower(user.Username), user.Username, `'/' || subject`},
 		{"e-mail address", "email_key", emailKey, user.Email, `''`},
@@ -77,7 +78,7 @@ func (i *Issuer) makeRoom(tx *tx, user identity.User, emailKey string) error {
 			continue
 		case err != nil:
 			return err
-		case source != user.Source:
+		case source != user.Source || !r.OwnNames:
 			return &identity.NameTakenError{What: name.what, Name: name.shown, Source: source}
 		}
 		if err := tx.exec(`UPDATE users SET `+name.column+` = `+name.empty+` WHERE issuer = $1 AND subject = $2`, i.id, subject); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,6 +101,18 @@ func TestADirectoryThatStallsUnderLogins(t *testing.T) {
 		return fmt.Errorf("it still goes on with what was known")
 	})
 
+	// Nor does a crowd wait longer than one.
+	var crowd sync.WaitGroup
+	for range 30 {
+		one := &login{p.browser(), alice.newest}
+		crowd.Go(func() {
+			if got, err := one.tryRefresh(); err != nil || got.status != http.StatusServiceUnavailable || got.took > deadline {
+				t.Errorf("one of a crowd: after %s got %d %+v, %v", got.took, got.status, got.refused, err)
+			}
+		})
+	}
+	crowd.Wait()
+
 	server.Process().Signal(syscall.SIGCONT)
 	eventually(t, 30*time.Second, func() error {
 		got, err := alice.tryRefresh()
@@ -122,8 +135,8 @@ func TestKeepForCountsFromTheLastAnswer(t *testing.T) {
 	source := corp(server)
 	source["keep_for"] = keepFor.String()
 	p := serve(t, source)
-	begun := time.Now()
 	alice, _ := p.logIn("", "alice", "alice-password")
+	begun := time.Now()
 	eventually(t, time.Minute, func() error {
 		alice.mustRefresh()
 		if age := time.Since(begun); age <= keepFor {

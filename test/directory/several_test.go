@@ -81,7 +81,7 @@ func TestSeveralSources(t *testing.T) {
 		{"a source that there is not", "elsewhere", "alice", "alice-password", "", "", nil, wrongCredentials},
 		{"somebody of another source", "corp", "carol", localPassword, "", "", nil, wrongCredentials},
 		{"the name of somebody else", "branch", "alice", "alice-password", "", "", nil, nameTaken},
-		{"the address of somebody else", "branch", "frank", "frank-password", "", "", nil, nameTaken},
+		{"an address that is for another source to vouch for", "branch", "frank", "frank-password", "branch:", "frank", []string{}, ""},
 		{"a group of Kubernetes", "branch", "erin", "erin-password", "branch:", "erin", []string{"branch:staff", "branch:system:masters"}, ""},
 		{"a name of Kubernetes", "branch", "system:admin", "system:admin-password", "", "", nil, denied},
 		{"prefixes", "prefixed", "system:admin", "system:admin-password", "prefixed:", "p-system:admin", []string{}, ""},
@@ -103,6 +103,9 @@ func TestSeveralSources(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+	if _, frank := p.logIn("branch", "frank", "frank-password"); *frank.EmailVerified {
+		t.Errorf("an address of corp's domain counts as verified for %+v", frank)
 	}
 	if list := p.admin("", "user", "list", "--output", "json"); strings.Contains(list, "alice@branch.example") {
 		t.Errorf("who was refused was kept:\n%s", list)

@@ -293,6 +293,18 @@ func TestPasswordsAreChanged(t *testing.T) {
 	if _, err := logIn(t, source, "fresh", "a new password"); err != nil {
 		t.Errorf("with the new password: %v", err)
 	}
+	// Who is logged in is known by their subject, whatever people type.
+	c.Users.Login = []string{"mail"}
+	byMail := open(t, c)
+	alice := subjectOf(t, server, "alice")
+	for subject, want := range map[oidc.Subject]error{alice: nil, "lab:": identity.ErrWrongCredentials, "other:x": identity.ErrWrongCredentials} {
+		if err := byMail.ChangePasswordOf(t.Context(), subject, secret.New("alice-password"), secret.New("a new password")); !errors.Is(err, want) {
+			t.Errorf("of %s: got %v, want %v", subject, err, want)
+		}
+	}
+	if _, err := logIn(t, byMail, "alice@example.com", "a new password"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
 	if err := open(t, config(t, server)).ChangePassword(t.Context(), "bob", secret.New("bob-password"), secret.New("a new password")); !errors.Is(err, identity.ErrNoPasswordChange) {
 		t.Errorf("where it is not configured: got %v", err)
 	}

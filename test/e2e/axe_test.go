@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,9 @@ var (
 
 // staysHere keeps pages in the browser that leave it by themselves.
 var staysHere = strings.NewReplacer("<script>document.forms[0].submit()</script>", "", `http-equiv="refresh"`, `name="refresh"`)
+
+// words are what stands between two tags.
+var words = regexp.MustCompile(`>[^<]+<`)
 
 // Every page in every state, in both languages: axe-core finds nothing, and a
 // phone of 320 pixels is wide enough. The pages are the golden copies, which
@@ -73,14 +77,22 @@ func TestPagesAreAccessible(t *testing.T) {
 		}
 	}
 
+	// Pages that differ in their words alone must fit, each of them; for
+	// axe-core they are one.
+	seen := map[string]bool{}
 	for _, file := range pages {
-		name := strings.TrimSuffix(filepath.Base(file), ".html")
+		name, shape := strings.TrimSuffix(filepath.Base(file), ".html"), words.ReplaceAllString(read(t, file), "><")
 		t.Run(name, func(t *testing.T) {
 			if err := visit(browser, site.URL+"/"+filepath.Base(file)); err != nil {
 				t.Fatal(err)
 			}
-			isAccessible(t, browser, name)
+			if seen[shape] {
+				fits(t, browser, name, nil)
+			} else {
+				isAccessible(t, browser, name)
+			}
 		})
+		seen[shape] = true
 	}
 }
 
@@ -99,19 +111,24 @@ func open(t *testing.T, who person.Person) *person.Browser {
 	return browser
 }
 
-// isAccessible looks at the page in the browser, on a phone by day and on a
-// desktop by night, and takes pictures if somebody wants them.
+// isAccessible runs axe-core on the page in the browser.
 func isAccessible(t *testing.T, b *person.Browser, name string) {
 	t.Helper()
-	ctx := b.Context()
+	ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+	defer cancel()
 	checker, err := axe.Open(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What changes with the width and what changes with the colours are two
-	// things, so two of the four views show both.
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
+	fits(t, b, name, func() ([]string, error) { return checker.Check(ctx) })
+}
+
+// fits looks at the page on a phone by day and on a desktop by night, and
+// takes pictures if somebody wants them. What changes with the width and what
+// changes with the colours are two things, so two of the four views show both.
+func fits(t *testing.T, b *person.Browser, name string, check func() ([]string, error)) {
+	t.Helper()
+	ctx := b.Context()
 	for _, view := range []struct {
 		width  int64
 		scheme string
@@ -120,12 +137,16 @@ func isAccessible(t *testing.T, b *person.Browser, name string) {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(view.width, 800), preferColorScheme(view.scheme)); err != nil {
 			t.Fatal(err)
 		}
-		problems, err := checker.Check(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var problems []string
 		if wide, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); err != nil || wide > view.width {
 			problems = append(problems, fmt.Sprintf("it is %d pixels wide (%v)", wide, err))
+		}
+		if check != nil {
+			found, err := check()
+			if err != nil {
+				t.Fatal(err)
+			}
+			problems = append(problems, found...)
 		}
 		for _, problem := range problems {
 			t.Errorf("%s: %s", called, problem)

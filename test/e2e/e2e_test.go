@@ -9,6 +9,7 @@
 //   - story3_test.go: a directory, the portal and kubectl
 //   - portal_test.go: the portal without script, on a phone, on a desktop
 //   - axe_test.go: every page, for everybody
+//   - tutorial_test.go: the commands of a tutorial
 //   - setup_test.go: setup, and kubeconfigs of the older form
 //   - kubectl_test.go: kubectl and the plugin, wherever they run
 //   - nobrowser_test.go: password, device code, a machine, a token for one cluster

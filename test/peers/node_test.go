@@ -4,16 +4,12 @@
 package peers
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -27,6 +23,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tegata/tegata/test/npm"
 )
 
 // oidcProvider is the provider that is not ours.
@@ -297,8 +295,7 @@ func newEC(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// nodeModules is a folder with the modules of node/package-lock.json. They are
-// installed once, into the user's cache.
+// nodeModules is a folder with the modules of node/package-lock.json.
 func nodeModules(t testing.TB) string {
 	t.Helper()
 	modules, err := installed()
@@ -308,55 +305,4 @@ func nodeModules(t testing.TB) string {
 	return modules
 }
 
-var installed = sync.OnceValues(func() (string, error) {
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return "", fmt.Errorf("there is no %s here; install the packages nodejs and npm", program)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	files := map[string][]byte{}
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		if files[name], err = os.ReadFile(filepath.Join("node", name)); err != nil {
-			return "", err
-		}
-		sum.Write(files[name])
-	}
-	cache = filepath.Join(cache, "tegata", "peers")
-	dir := filepath.Join(cache, hex.EncodeToString(sum.Sum(nil))[:16])
-	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(modules); err == nil {
-		return modules, nil
-	}
-
-	// Into a folder that then gets its name: one with that name is complete.
-	if err := os.MkdirAll(cache, 0o700); err != nil {
-		return "", err
-	}
-	temp, err := os.MkdirTemp(cache, "installing-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(temp)
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(temp, name), text, 0o600); err != nil {
-			return "", err
-		}
-	}
-	os.Stderr.WriteString("installing the modules of test/peers/node with npm, once\n") //nolint:errcheck // a word of progress
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = temp
-	if out, err := npm.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w\n%s", err, bytes.TrimSpace(out))
-	}
-	if err := os.Rename(temp, dir); err != nil {
-		if _, missing := os.Stat(modules); missing != nil {
-			return "", err
-		} // else another process was faster
-	}
-	return modules, nil
-})
+var installed = sync.OnceValues(func() (string, error) { return npm.Install("node") })

@@ -347,7 +347,7 @@ func newFront(t *testing.T, p *provider) *provider {
 `, p.issuer, write(t, filepath.Join(front.dir, "front.secret"), hush), p.caFile)
 	write(t, front.configuration, read(t, front.configuration)+source)
 	front.serve("127.0.0.1:0")
-	p.register("front", hush, front.issuer+"/callback", front.issuer+"/logout/done")
+	p.register("front", hush, front.issuer+"/callback/corp", front.issuer+"/logout/done")
 	// The person's machine trusts both, and types what the other one wants.
 	front.caFile = write(t, filepath.Join(t.TempDir(), "both.crt"), read(t, front.caFile)+read(t, p.caFile))
 	front.provider.password = p.password

@@ -101,6 +101,8 @@ type Source struct {
 	Title        string `yaml:"title,omitempty"`
 	GroupsPrefix string `yaml:"groups_prefix,omitempty"`
 
+	SharedCallback bool `yaml:"shared_callback,omitempty"`
+
 	LDAP   *LDAP   `yaml:"ldap,omitempty"`
 	OIDC   *OIDC   `yaml:"oidc,omitempty"`
 	GitHub *GitHub `yaml:"github,omitempty"`

@@ -109,6 +109,7 @@ type conversion struct {
 	result  *Result
 	sources map[string]string // names of ours by the connector's ID in small letters
 	pathed  bool              // the finding about relative paths is there
+	shared  bool              // one source has the callback of Dex
 }
 
 // put changes the configuration, if our own check takes the change. It

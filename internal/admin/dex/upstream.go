@@ -18,20 +18,26 @@ const (
 	noGroups = "no_groups_are_taken"
 )
 
-// redirectURI is where the provider sends the browser back to: the same as in
-// Dex, so that nothing changes at the provider.
-func (c *conversion) redirectURI(s *section) {
-	uri, issuer := c.expanded(s, "redirectURI"), c.result.Config.Issuer
-	if issuer == "" {
-		issuer = "ISSUER"
+// redirectURI is where the provider sends the browser back to: for the first
+// one the same as in Dex, so that nothing changes there. Two must not have the
+// same.
+func (c *conversion) redirectURI(s *section, source *Source) {
+	uri, want := c.expanded(s, "redirectURI"), c.result.Config.Issuer
+	if want == "" {
+		want = "ISSUER"
 	}
-	if want := issuer + "/callback"; uri != "" && uri != want {
+	want += "/callback"
+	if c.shared {
+		want += "/" + source.Name
+	}
+	source.SharedCallback, c.shared = !c.shared, true
+	if uri != want && (uri != "" || !source.SharedCallback) {
 		c.next(s, "redirectURI", "the browser comes back to "+want, "register that at the provider")
 	}
 }
 
 func (c *conversion) clientAt(s *section, source *Source) (id, secretFile, environment string) {
-	c.redirectURI(s)
+	c.redirectURI(s, source)
 	secretFile, environment = c.kept(s, "clientSecret", source.Name+".client-secret", "the client secret that the provider gave out")
 	return c.expanded(s, "clientID"), secretFile, environment
 }

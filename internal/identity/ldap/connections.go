@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/tegata/tegata/internal/identity"
 )
 
 // pool keeps connections open. There are two kinds, because a bind changes
@@ -87,7 +89,7 @@ func (p *pool) do(ctx context.Context, s *shelf, use func(*connection) error) er
 		if !kept {
 			var err error
 			if conn, err = p.dial(ctx, s); err != nil {
-				return err
+				return &identity.UnreachableError{Cause: err}
 			}
 			fresh++
 		}
@@ -109,9 +111,9 @@ func (p *pool) do(ctx context.Context, s *shelf, use func(*connection) error) er
 		}
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s did not answer in time: %w", conn.server.url.Host, ctx.Err())
+			return &identity.UnreachableError{Cause: fmt.Errorf("%s did not answer in time: %w", conn.server.url.Host, ctx.Err())}
 		case fresh >= len(p.servers):
-			return fmt.Errorf("%s: %w", conn.server.url.Host, err)
+			return &identity.UnreachableError{Cause: fmt.Errorf("%s: %w", conn.server.url.Host, err)}
 		}
 	}
 }

@@ -91,16 +91,12 @@ func (s *Source) Authenticate(ctx context.Context, login string, password secret
 
 // Lookup implements [identity.Source].
 func (s *Source) Lookup(ctx context.Context, subject oidc.Subject) (identity.User, error) {
-	id, ok := strings.CutPrefix(string(subject), s.config.Name+":")
-	if !ok || id == "" {
+	filter, ok := s.subjectFilter(subject)
+	if !ok {
 		return identity.User{}, identity.ErrNotFound
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.deadline())
 	defer cancel()
-	filter, ok := s.idFilter(id)
-	if !ok {
-		return identity.User{}, identity.ErrNotFound
-	}
 	entry, err := s.find(ctx, filter)
 	if err != nil {
 		return identity.User{}, err
@@ -210,6 +206,16 @@ func (s *Source) id(entry *ldap.Entry) (string, error) {
 		return "", fmt.Errorf("the entry %s has no %s, which users.id names", entry.DN, name)
 	}
 	return id, nil
+}
+
+// subjectFilter matches the entry of the subject. It reports false for what is
+// none of this source.
+func (s *Source) subjectFilter(subject oidc.Subject) (string, bool) {
+	id, ok := strings.CutPrefix(string(subject), s.config.Name+":")
+	if !ok || id == "" {
+		return "", false
+	}
+	return s.idFilter(id)
 }
 
 // idFilter matches the entry of the ID. It reports false for what is none.

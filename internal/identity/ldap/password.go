@@ -14,6 +14,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/secret"
 )
 
@@ -22,17 +23,30 @@ func (s *Source) ChangesPasswords() bool { return s.config.Passwords != "" }
 
 // ChangePassword implements [identity.PasswordChanger].
 func (s *Source) ChangePassword(ctx context.Context, login string, old, replacement secret.String) error {
+	return s.changePassword(ctx, s.loginFilter(login), login != "", old, replacement)
+}
+
+// ChangePasswordOf is ChangePassword for somebody whose login is known: what
+// people log in with need not be the user name, and that may have changed.
+func (s *Source) ChangePasswordOf(ctx context.Context, subject oidc.Subject, old, replacement secret.String) error {
+	filter, ok := s.subjectFilter(subject)
+	return s.changePassword(ctx, filter, ok, old, replacement)
+}
+
+// changePassword is for the entry that the filter matches; known is false for
+// somebody whom no entry can be.
+func (s *Source) changePassword(ctx context.Context, filter string, known bool, old, replacement secret.String) error {
 	switch {
 	case s.config.Passwords == "":
 		return identity.ErrNoPasswordChange
-	case login == "" || old.IsZero():
+	case !known || old.IsZero():
 		return identity.ErrWrongCredentials
 	case replacement.IsZero():
 		return &identity.PasswordRefusedError{Reason: "it is empty"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.deadline())
 	defer cancel()
-	entry, err := s.find(ctx, s.loginFilter(login))
+	entry, err := s.find(ctx, filter)
 	if errors.Is(err, identity.ErrNotFound) {
 		return identity.ErrWrongCredentials
 	}

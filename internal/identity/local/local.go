@@ -120,6 +120,11 @@ type Accounts interface {
 // ErrOvertaken means that the password was changed by somebody else meanwhile.
 var ErrOvertaken = errors.New("the password was changed in the meantime")
 
+// ErrKeptOut means that a user of another source is disabled, and is not
+// deleted for that: with the next login they would be known again, and not as
+// disabled.
+var ErrKeptOut = errors.New("the user is disabled here; deleting would let them in again at their next login")
+
 // SourceName is the name of this source, which clients may be limited to.
 const SourceName = identity.Local
 

@@ -7,12 +7,30 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/tegata/tegata/internal/identity"
 )
+
+// merged are the claims of two documents; those of the later one win. Whether
+// the address is verified is said by the document that has the address: the
+// other one may speak of another.
+func (c OIDCConfig) merged(first, then claimSet) claimSet {
+	all := claimSet{}
+	maps.Copy(all, first)
+	maps.Copy(all, then)
+	speaker := first
+	if then.has(c.Claims.Email) {
+		speaker = then
+	}
+	for _, name := range []string{c.Claims.Email, c.Claims.EmailVerified} {
+		all[name], _ = speaker.value(name) // nil is a claim that is missing
+	}
+	return all
+}
 
 // value is the claim of that name; or, if there is none, what lies at the end
 // of the path. A name with a dot in it is tried whole before it is cut, so

@@ -356,6 +356,36 @@ func TestClaimMapping(t *testing.T) {
 			}
 			u.Groups = []string{"fromuserinfo"}
 		}},
+		{"an address, and another one that is verified", func(s *stage, u *identity.User) {
+			delete(s.claims, "groups")
+			delete(s.claims, "email_verified")
+			s.answers["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"sub": "4711", "email": "alice@home.example", "email_verified": true})
+			}
+			u.Groups, u.EmailVerified = nil, false
+		}},
+		{"another address before all, of which nothing is said", func(s *stage, u *identity.User) {
+			s.config.Userinfo = upstream.UserinfoAlways
+			s.answers["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"sub": "4711", "email": "ceo@example.com"})
+			}
+			u.Email, u.EmailVerified = "ceo@example.com", false
+		}},
+		{"verified before all, but no address", func(s *stage, u *identity.User) {
+			s.config.Userinfo = upstream.UserinfoAlways
+			s.claims["email_verified"] = false
+			s.answers["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"sub": "4711", "email": nil, "email_verified": true})
+			}
+			u.EmailVerified = false
+		}},
+		{"an address that only userinfo tells", func(s *stage, u *identity.User) {
+			s.config.Claims = upstream.Claims{Email: "contact.mail", EmailVerified: "contact.verified"}
+			s.claims["contact"] = map[string]any{"verified": false}
+			s.answers["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"sub": "4711", "contact": map[string]any{"mail": "alice@example.com", "verified": true}})
+			}
+		}},
 		{"userinfo never", func(s *stage, u *identity.User) {
 			s.config.Userinfo = upstream.UserinfoNever
 			delete(s.claims, "groups")

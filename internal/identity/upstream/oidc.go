@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -223,10 +222,7 @@ func (o *OIDC) user(ctx context.Context, m metadata, claims claimSet, tokens Tok
 		if o.config.Userinfo == UserinfoAlways {
 			first, then = claims, more
 		}
-		merged := claimSet{}
-		maps.Copy(merged, first)
-		maps.Copy(merged, then)
-		claims = merged
+		claims = o.config.merged(first, then)
 	}
 	switch {
 	case claims == nil:

@@ -73,7 +73,7 @@ var (
 
 // Login is what one login asks of the provider.
 type Login struct {
-	RedirectURI string // ours, as registered at the provider: ISSUER/callback
+	RedirectURI string // ours, as registered at the provider: ISSUER/callback/NAME
 	State       string
 	LoginHint   string // what the person typed; may be empty
 	UILocales   string // space-separated languages; may be empty

@@ -46,7 +46,7 @@ func (c OIDCConfig) complete() (OIDCConfig, error) {
 	}
 	switch {
 	case c.ClientID == "":
-		return c, errors.New("client_id is missing; register a client at the provider, with the redirect URI ISSUER/callback of this issuer")
+		return c, errors.New("client_id is missing; register a client at the provider, with the redirect URI ISSUER/callback/NAME of this issuer")
 	case !c.ClientSecret.IsZero() && c.ClientKey != nil:
 		return c, errors.New("the client has a secret and a key; give one of them")
 	case len(c.Scopes) > 0 && !slices.Contains(c.Scopes, "openid"):
@@ -160,7 +160,7 @@ func (c GitHubConfig) complete() (GitHubConfig, error) {
 		return c, err
 	}
 	if c.ClientID == "" || c.ClientSecret.IsZero() {
-		return c, errors.New("client_id and client_secret_file are needed; register an OAuth app at GitHub, with the callback URL ISSUER/callback of this issuer")
+		return c, errors.New("client_id and client_secret_file are needed; register an OAuth app at GitHub, with the callback URL ISSUER/callback/NAME of this issuer")
 	}
 	for _, organization := range c.Organizations {
 		if organization == "" || strings.ContainsAny(organization, " /:") {

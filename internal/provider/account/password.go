@@ -64,8 +64,8 @@ func (h *Handler) ShowPassword(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ChangePassword serves its form. All other logins of the person end; this
-// browser gets a new session.
+// ChangePassword serves its form. All other logins of the person end; the one
+// of this browser goes on, with another secret.
 func (h *Handler) ChangePassword(w http.ResponseWriter, r *http.Request) {
 	v, ok := h.enter(w, r)
 	if !ok {
@@ -109,10 +109,11 @@ func (h *Handler) ChangePassword(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 
-	// Step 3: this browser goes on, as the user is now.
+	// Step 3: this browser goes on. Its login is no younger for it: a password
+	// says nothing of a second factor that was proven long ago.
 	user, err := h.Passwords.Lookup(ctx, v.user.Subject)
 	if err == nil {
-		_, err = h.Sessions.Begin(ctx, w, r, user, v.session.Methods)
+		_, err = h.Sessions.Renew(ctx, w, v.session, user)
 	}
 	if err != nil {
 		h.fail(w, r, page.Unavailable, fmt.Errorf("going on after a change of the password: %w", err))

@@ -43,7 +43,8 @@ func (h *Handler) LogIn(w http.ResponseWriter, r *http.Request, next string) {
 			return
 		}
 	}
-	h.show(w, r, http.StatusOK, request{Next: next}, clientregistry.Client{}, "", page.NoProblem)
+	// Who is logged in and comes here has to prove it once more.
+	h.show(w, r, http.StatusOK, request{Next: next, Fresh: err == nil}, clientregistry.Client{}, "", page.NoProblem)
 }
 
 // Throttled tries a password on behalf of another page, as often as the login

@@ -179,7 +179,7 @@ func (h *Handler) sealStep(w http.ResponseWriter, r *http.Request, s step) (stri
 	if err != nil {
 		return "", fmt.Errorf("encoding a pending login: %w", err)
 	}
-	return h.Seal.Seal(plain, "second factor "+h.bind(w, r)), nil
+	return h.Seal.Derive("second factor").Seal(plain, h.bind(w, r)), nil
 }
 
 // openStep reads the step of a page. It reports false for one that is too
@@ -189,7 +189,7 @@ func (h *Handler) openStep(r *http.Request) (s step, ok bool) {
 	if err != nil {
 		return s, false
 	}
-	plain, err := h.Seal.Open(r.PostForm.Get("request"), "second factor "+cookie.Value)
+	plain, err := h.Seal.Derive("second factor").Open(r.PostForm.Get("request"), cookie.Value)
 	if err != nil || json.Unmarshal(plain, &s) != nil {
 		return step{}, false
 	}

@@ -80,7 +80,7 @@ func (h *Handler) sealed(w http.ResponseWriter, r *http.Request, req request) (s
 	if err != nil {
 		return "", fmt.Errorf("encoding the pending request: %w", err)
 	}
-	return h.Seal.Seal(plain, h.bind(w, r)), nil
+	return h.Seal.Seal(plain, "login page "+h.bind(w, r)), nil
 }
 
 // bind returns what only this browser knows, and tells it if it does not yet:
@@ -106,7 +106,7 @@ func (h *Handler) open(r *http.Request, sealed string) (request, bool) {
 	if err != nil {
 		return request{}, false
 	}
-	plain, err := h.Seal.Open(sealed, cookie.Value)
+	plain, err := h.Seal.Open(sealed, "login page "+cookie.Value)
 	if err != nil {
 		return request{}, false
 	}

@@ -176,13 +176,43 @@ func TestThrottleTellsSourcesApart(t *testing.T) {
 	}
 }
 
+// Whatever a directory may take as one login has one allowance.
 func TestThrottleTakesSpellingsOfANameAsOne(t *testing.T) {
-	throttle := authorize.NewThrottle(func() time.Time { return time.Unix(0, 0) })
-	for n := range 10 {
-		fail(t, throttle, []string{"alice", " Alice ", "ALICE"}[n%3], fmt.Sprintf("192.0.2.1:%d", n))
-	}
-	if allowed(t, throttle, "aLiCe", "192.0.2.1:99") {
-		t.Error("another spelling of the name is allowed more")
+	t.Parallel()
+	for name, test := range map[string]struct {
+		login     string
+		spellings []string
+		others    []string
+	}{
+		"case and spaces around":   {"alice", []string{" Alice ", "ALICE", "\talice\r\n"}, []string{"al1ce", "malice", ""}},
+		"width":                    {"alice", []string{"ａｌｉｃｅ", "ＡＬＩＣＥ", "\u3000alice"}, nil},
+		"accents":                  {"zoe muller", []string{"zoë müller", "zoe\u0308 mu\u0308ller", "Zoé Mǚller"}, nil},
+		"spaces within":            {"ann lee", []string{"ann  lee", "ann\u00a0lee", "ann\u2003 \tlee"}, []string{"annlee"}},
+		"what cannot be seen":      {"alice", []string{"al\u200bice", "\ufeffalice", "a\u00adlice", "alice\u2060", "al\u034fice", "ali\ufe0fce", "alice\x00", "al\u3164ice", "al\u180eice", "al\u1806ice", "alice\ufffc", "a\U000e0061lice"}, nil},
+		"ligatures and signs":      {"office k", []string{"oﬃce \u212a", "ⓞffice k", "𝓸ffice k"}, nil},
+		"sharp s and final sigma":  {"strasse σοφοσ", []string{"straße σοφος", "STRAẞE ΣΟΦΟΣ", "ſtrasse σοφοσ"}, nil},
+		"the dotted and dotless i": {"diana", []string{"DİANA", "dıana"}, nil},
+		"letters with a bar":       {"lodz oe", []string{"łóđƶ œ", "ŁØDZ oe"}, []string{"lods oe"}},
+		"kana":                     {"がく", []string{"ガク", "ｶﾞｸ", "か\u3099く"}, []string{"きく"}},
+		"not of this encoding":     {"al\xffice", []string{"AL\xffICE"}, []string{"alice"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, spelling := range test.spellings {
+				throttle := authorize.NewThrottle(func() time.Time { return time.Unix(0, 0) })
+				for n := range 10 {
+					fail(t, throttle, []string{test.login, spelling}[n%2], "192.0.2.1:1")
+				}
+				if allowed(t, throttle, test.login, "192.0.2.1:1") || allowed(t, throttle, spelling, "192.0.2.1:1") {
+					t.Errorf("%q and %q have more than one allowance", test.login, spelling)
+				}
+				for _, other := range test.others {
+					if !allowed(t, throttle, other, "192.0.2.1:1") {
+						t.Errorf("%q has the allowance of %q", other, test.login)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tegata/tegata/internal/clientregistry"
@@ -52,7 +53,7 @@ func (c *Claims) OfClient(ctx context.Context, client clientregistry.Client) (ma
 }
 
 // further adds the further claims. One of the name of a scope's claim takes
-// its place.
+// its place, also if nothing is left of it.
 func (c *Claims) further(ctx context.Context, all map[string]any, user identity.User, client clientregistry.Client) (map[string]any, error) {
 	for name, claim := range client.Claims {
 		value, err := c.value(ctx, claim, user, client)
@@ -71,10 +72,10 @@ func (c *Claims) further(ctx context.Context, all map[string]any, user identity.
 // value is one further claim. nil means that there is none.
 func (c *Claims) value(ctx context.Context, claim clientregistry.Claim, user identity.User, client clientregistry.Client) (any, error) {
 	switch {
-	case len(claim.Value) > 0:
+	case len(claim.Value) > 0: // the administrator's own word
 		return claim.Value, nil
 	case claim.Attribute != "":
-		switch values := user.Attributes[claim.Attribute]; len(values) {
+		switch values := slices.DeleteFunc(slices.Clone(user.Attributes[claim.Attribute]), reserved); len(values) {
 		case 0:
 			return nil, nil
 		case 1:
@@ -87,7 +88,7 @@ func (c *Claims) value(ctx context.Context, claim clientregistry.Claim, user ide
 	if err != nil {
 		return nil, err
 	}
-	return program.Evaluate(ctx, expression.User{
+	value, err := program.Evaluate(ctx, expression.User{
 		Subject:       string(user.Subject),
 		Username:      user.Username,
 		Email:         user.Email,
@@ -96,12 +97,47 @@ func (c *Claims) value(ctx context.Context, claim clientregistry.Claim, user ide
 		Groups:        user.Groups,
 		Attributes:    user.Attributes,
 	}, string(client.ID))
+	if err != nil {
+		return nil, err
+	}
+	return withoutReserved(value), nil
+}
+
+// reserved reports whether Kubernetes keeps the name for itself. An API server
+// that sets no prefix would believe it: no source, no prefix, no attribute and
+// no expression brings one into a token.
+func reserved(name string) bool { return strings.HasPrefix(name, "system:") }
+
+// withoutReserved leaves names of Kubernetes out of what an expression gave,
+// however deep they stand: an API server may read claims by an expression of
+// its own.
+func withoutReserved(value any) any {
+	isReserved := func(part any) bool { name, ok := part.(string); return ok && reserved(name) }
+	switch v := value.(type) {
+	case string:
+		if reserved(v) {
+			return nil
+		}
+	case []any:
+		v = slices.DeleteFunc(v, isReserved)
+		for n, part := range v {
+			v[n] = withoutReserved(part)
+		}
+		return v
+	case map[string]any:
+		for name, part := range v {
+			if isReserved(part) || reserved(name) {
+				delete(v, name)
+			} else {
+				v[name] = withoutReserved(part)
+			}
+		}
+	}
+	return value
 }
 
 // groupsFor are the groups that the client is told of: those that its filter
-// lets through, with its prefix. Kubernetes keeps names that begin with
-// "system:" for itself, and an API server that sets no prefix would believe
-// them: no source and no prefix brings one into a token.
+// lets through, with its prefix, and none that is [reserved].
 func groupsFor(client clientregistry.Client, groups []string) ([]string, error) {
 	var filter *regexp.Regexp
 	if client.GroupsFilter != "" {
@@ -115,7 +151,7 @@ func groupsFor(client clientregistry.Client, groups []string) ([]string, error) 
 		if filter != nil && !filter.MatchString(group) {
 			continue
 		}
-		if name := client.GroupsPrefix + group; !strings.HasPrefix(name, "system:") {
+		if name := client.GroupsPrefix + group; !reserved(name) {
 			told = append(told, name)
 		}
 	}

@@ -30,7 +30,6 @@ import (
 	"time"
 
 	"github.com/tegata/tegata/internal/audit"
-	"github.com/tegata/tegata/internal/clientregistry"
 	"github.com/tegata/tegata/internal/identity"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/answer"
@@ -57,16 +56,11 @@ func (a Administrators) without(groups []string, group string) bool {
 // Logins tells who is there.
 type Logins interface {
 	// Current returns the browser's session and its user as the source knows
-	// them now, or session.ErrNotFound.
+	// them now, or session.ErrNotFound, also if a second factor is lacking.
 	Current(ctx context.Context, r *http.Request) (session.Session, identity.User, error)
-	// LogIn shows the login page; after it the browser goes to next, a path
-	// below the issuer's.
+	// LogIn asks for what is lacking; after it the browser goes to next, a
+	// path below the issuer's.
 	LogIn(w http.ResponseWriter, r *http.Request, next string)
-	// Lacks reports whether the session needs a second factor, for the client
-	// or at all.
-	Lacks(ctx context.Context, s session.Session, user identity.User, client clientregistry.Client) (bool, error)
-	// StepUp asks for it; after it the browser goes to next.
-	StepUp(w http.ResponseWriter, r *http.Request, next string, s session.Session, user identity.User)
 }
 
 // Handler serves the pages.
@@ -192,15 +186,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, next string) (*v
 	case !h.Administrators.Allow(user.Groups):
 		h.Pages.Failure(w, r, http.StatusNotFound, page.Failure{Problem: page.NotFound})
 	default:
-		lacks, err := h.Logins.Lacks(r.Context(), found, user, clientregistry.Client{})
-		switch {
-		case err != nil:
-			h.fail(w, r, fmt.Errorf("finding out whether a second factor is needed: %w", err))
-		case lacks:
-			h.Logins.StepUp(w, r, next, found, user)
-		default:
-			return &visit{w: w, r: r, session: found, user: user}, true
-		}
+		return &visit{w: w, r: r, session: found, user: user}, true
 	}
 	return nil, false
 }
@@ -262,7 +248,8 @@ func (h *Handler) record(v *visit, command string, about audit.Event) {
 	about.Remote, about.Agent = v.r.RemoteAddr, v.r.UserAgent()
 	h.Audit.Record(about)
 	h.Log.LogAttrs(v.r.Context(), slog.LevelInfo, "administered", slog.String("actor", about.Actor), slog.String("act", command),
-		slog.String("subject", string(about.Subject)), slog.String("client", string(about.Client)), slog.String("remote", about.Remote))
+		slog.String("subject", string(about.Subject)), slog.String("client", string(about.Client)), slog.String("object", about.Object),
+		slog.String("remote", about.Remote))
 }
 
 // refusal is a request that no page of ours sends.

@@ -121,7 +121,7 @@ func (h *Handler) addGroup(v *visit) error {
 	case err != nil:
 		return fmt.Errorf("adding the group: %w", err)
 	}
-	h.record(v, addGroup, audit.Event{})
+	h.record(v, addGroup, audit.Event{Object: name})
 	h.leave(v, "/admin/group", typed, page.ConsoleNotice{What: page.GroupAdded, About: name})
 	return nil
 }
@@ -183,7 +183,7 @@ func (h *Handler) changeGroup(v *visit) error {
 			return fmt.Errorf("deleting the group: %w", err)
 		default:
 			outcome = page.GroupDeleted
-			h.record(v, deleteGroup, audit.Event{})
+			h.record(v, deleteGroup, audit.Event{Object: name})
 		}
 	}
 	if outcome == page.GroupDeleted || outcome == page.GroupIsGone {
@@ -259,9 +259,9 @@ func (h *Handler) changeMember(v *visit, group, back string) error {
 	case err != nil:
 		return fmt.Errorf("changing the members of a group: %w", err)
 	case notice.What == page.MemberAdded:
-		h.record(v, addMember, audit.Event{Subject: account.Subject})
+		h.record(v, addMember, audit.Event{Subject: account.Subject, Object: group})
 	case notice.What == page.MemberRemoved:
-		h.record(v, removeMember, audit.Event{Subject: account.Subject})
+		h.record(v, removeMember, audit.Event{Subject: account.Subject, Object: group})
 	}
 	if notice.What.Done() {
 		query.Del("member")

@@ -6,6 +6,7 @@ package console
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tegata/tegata/internal/audit"
 	"github.com/tegata/tegata/internal/provider/page"
@@ -36,9 +37,21 @@ func (h *Handler) keys(v *visit) error {
 	policy := h.Keys.Policy.WithDefaults()
 	h.Pages.ConsoleKeyList(v.w, v.r, page.ConsoleKeyList{
 		Console: h.frame(v, page.ConsoleKeys, "tegata key list", rotateKeys, rotateKeys+" --now", "tegata key revoke KEY-ID"),
-		Keys:    keys, Warnings: h.warnings(), Algorithms: signingkey.Algorithms(), PublishAhead: policy.PublishAhead.String(), SafeLead: policy.SafeLead().String(),
+		Keys:    keys, Warnings: h.warnings(), Algorithms: signingkey.Algorithms(), PublishAhead: plain(policy.PublishAhead), SafeLead: plain(policy.SafeLead()),
 	})
 	return nil
+}
+
+// plain is a duration as the configuration file has it: 24h, not 24h0m0s.
+func plain(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 func (h *Handler) rotate(v *visit) error {
@@ -69,9 +82,8 @@ func (h *Handler) rotate(v *visit) error {
 		if err != nil {
 			return fmt.Errorf("replacing the %s signing key: %w", alg, err)
 		}
-		if made = append(made, alg+" "+key.ID); len(made) == 1 {
-			h.record(v, rotateKeys, audit.Event{})
-		}
+		made = append(made, alg+" "+key.ID)
+		h.record(v, rotateKeys, audit.Event{Object: key.ID})
 	}
 	h.leave(v, back, nil, page.ConsoleNotice{What: page.KeysRotated, About: strings.Join(made, ", ")})
 	return nil

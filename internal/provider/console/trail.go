@@ -71,7 +71,7 @@ func (h *Handler) readTrail(v *visit, shown *page.ConsoleEventList) error {
 			Time: e.Time, Act: string(e.Act), Subject: string(e.Subject), Actor: e.Actor, Client: string(e.Client), Source: e.Source,
 			Remote: e.Remote, Agent: e.Agent, Reason: e.Reason,
 		}
-		for _, id := range []string{e.Session, e.Grant, e.TokenID} {
+		for _, id := range []string{e.Object, e.Session, e.Grant, e.TokenID} {
 			if id != "" {
 				event.IDs = append(event.IDs, id)
 			}

@@ -100,7 +100,7 @@ func (h *Handler) user(v *visit) error {
 		Link:     ours && !account.Declared && !account.Disabled && h.Passwords != nil,
 		Factors:  len(factors) > 0,
 		Groups:   ours,
-		Delete:   !account.Declared && !shown.Self,
+		Delete:   !account.Declared && !shown.Self && (ours || !account.Disabled),
 	}
 	h.Pages.ConsoleUser(v.w, v.r, shown)
 	return nil
@@ -279,7 +279,8 @@ func (h *Handler) resetFactors(v *visit, a local.Account) (page.ConsoleNotice, e
 }
 
 // deleteUser keeps those whom a group of the configuration file names: the
-// server would not start without.
+// server would not start without. It also keeps those of other sources who are
+// disabled: who is forgotten is let in again.
 func (h *Handler) deleteUser(v *visit, a local.Account) (page.ConsoleNotice, error) {
 	if a.Source == local.SourceName {
 		declared, err := h.declaredGroups(v)
@@ -290,5 +291,9 @@ func (h *Handler) deleteUser(v *visit, a local.Account) (page.ConsoleNotice, err
 			return page.ConsoleNotice{What: page.MemberFixed}, nil
 		}
 	}
-	return page.ConsoleNotice{What: page.UserDeleted}, h.Storage.DeleteAccount(v.r.Context(), a.Subject, h.Now())
+	err := h.Storage.DeleteAccount(v.r.Context(), a.Subject, h.Now())
+	if errors.Is(err, local.ErrKeptOut) {
+		return page.ConsoleNotice{What: page.KeptOut}, nil
+	}
+	return page.ConsoleNotice{What: page.UserDeleted}, err
 }

@@ -152,6 +152,9 @@ func (h *Handler) addUser(v *visit) error {
 		return fmt.Errorf("adding the user: %w", err)
 	}
 	h.record(v, addUser, audit.Event{Subject: account.Subject})
+	for _, group := range account.Groups {
+		h.record(v, addMember, audit.Event{Subject: account.Subject, Object: group})
+	}
 	h.leave(v, "/admin/user", url.Values{"subject": {string(account.Subject)}}, page.ConsoleNotice{What: page.UserAdded, About: account.Username})
 	return nil
 }
@@ -186,6 +189,7 @@ type UserChanges interface {
 	// SetDisabled and DeleteAccount end all logins too. They return
 	// identity.ErrNotFound if there is no such user.
 	SetDisabled(ctx context.Context, subject oidc.Subject, disabled bool, now time.Time) error
+	// DeleteAccount also returns local.ErrKeptOut.
 	DeleteAccount(ctx context.Context, subject oidc.Subject, now time.Time) error
 	// EndLogins ends all sessions and grants.
 	EndLogins(ctx context.Context, subject oidc.Subject, now time.Time) error

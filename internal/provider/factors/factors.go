@@ -97,6 +97,10 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, next string) (v 
 	if err == nil {
 		v.has, err = h.Factors.Of(ctx, v.user.Subject)
 	}
+	if err == nil && v.has.Enrolled() && !v.session.Methods.MultiFactor() { // since Current
+		h.Logins.LogIn(w, r, next)
+		return v, false
+	}
 	if err != nil {
 		h.fail(w, r, page.Unavailable, err)
 		return v, false
@@ -179,7 +183,7 @@ func (h *Handler) Add(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, page.Unavailable, err)
 		return
 	}
-	newcomer := secondfactor.Newcomer{User: v.user, Name: r.PostForm.Get("name")}
+	newcomer := secondfactor.Newcomer{User: v.user, Name: r.PostForm.Get("name"), OnlyFirst: !v.has.Enrolled()}
 	var codes []secret.String
 	var how secondfactor.Methods
 	problem := page.WrongCode

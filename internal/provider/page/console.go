@@ -87,6 +87,7 @@ const (
 	LoginIsGone  ConsoleOutcome = "login-gone"
 	IsDeclared   ConsoleOutcome = "declared"
 	MemberFixed  ConsoleOutcome = "member-declared"
+	KeptOut      ConsoleOutcome = "kept-out"
 	IsYourself   ConsoleOutcome = "yourself"
 	LocksYouOut  ConsoleOutcome = "locks-you-out"
 	NotConfirmed ConsoleOutcome = "not-confirmed"
@@ -669,6 +670,7 @@ var consoleEnglish = consoleText{
 		LoginIsGone:  {"It has ended already.", "Nothing else was changed."},
 		IsDeclared:   {"%s is declared in the configuration file.", "Change it there; the server takes it over."},
 		MemberFixed:  {"%s is a member of a group in the configuration file.", "Take the name out of the group there first."},
+		KeptOut:      {"%s is disabled here, and is kept for that: once forgotten, the source would let them in again.", "Enable the user first, if that is meant."},
 		IsYourself:   {"You cannot do this to yourself.", "Another administrator can."},
 		LocksYouOut:  {"Nothing was changed: you would not see these pages any more.", "Another administrator can do it, or you at a terminal."},
 		NotConfirmed: {"Nothing was changed: the name that you typed is another one than %s.", "Type it as it stands there."},
@@ -877,6 +879,7 @@ var consoleJapanese = consoleText{
 		LoginIsGone:  {"すでに終了しています。", "ほかには何も変更していません。"},
 		IsDeclared:   {"%s は設定ファイルで定義されています。", "設定ファイルで変更してください。サーバーが自動的に読み込みます。"},
 		MemberFixed:  {"%s は設定ファイルのグループのメンバーです。", "先に設定ファイルのグループから名前を外してください。"},
+		KeptOut:      {"%s はここで無効にされているため、記録を残しています。削除すると、ソース経由で再びログインできるようになります。", "それでよければ、先に有効にしてください。"},
 		IsYourself:   {"自分自身には行えません。", "ほかの管理者に依頼してください。"},
 		LocksYouOut:  {"変更していません。あなたがこのページを見られなくなります。", "ほかの管理者に依頼するか、ターミナルで行ってください。"},
 		NotConfirmed: {"変更していません。入力された名前が %s と違います。", "表示されているとおりに入力してください。"},

@@ -146,7 +146,7 @@ func drawnConsole(pages *page.Renderer) map[string]func(http.ResponseWriter, *ht
 	}
 	draw["console-keys"] = func(w http.ResponseWriter, r *http.Request) {
 		pages.ConsoleKeyList(w, r, page.ConsoleKeyList{
-			Console: frame(page.ConsoleKeys, "/admin/keys"), Keys: keys, Algorithms: []string{"RS256", "ES256"}, PublishAhead: "24h0m0s", SafeLead: "20m5s",
+			Console: frame(page.ConsoleKeys, "/admin/keys"), Keys: keys, Algorithms: []string{"RS256", "ES256"}, PublishAhead: "24h", SafeLead: "20m5s",
 		})
 	}
 	events := []page.ConsoleEvent{

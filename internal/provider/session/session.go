@@ -124,6 +124,21 @@ func (s *Sessions) Raise(ctx context.Context, w http.ResponseWriter, found Sessi
 	return found, nil
 }
 
+// Renew lets a session go on after all logins of its user have ended: it gets
+// another secret, and the epoch of the user as they are now. Nothing was
+// proven for it, so all else stays as it was, above all when and how the end
+// user logged in.
+func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, found Session, user identity.User) (Session, error) {
+	value, now := rand.Text()+rand.Text(), s.Now()
+	found.SecretHash, found.Epoch = hash(value), user.Epoch
+	s.use(&found, now)
+	if err := s.Storage.AddSession(ctx, found); err != nil {
+		return Session{}, fmt.Errorf("keeping the session: %w", err)
+	}
+	http.SetCookie(w, s.cookie(value, int(found.EndsAt.Sub(now)/time.Second)))
+	return found, nil
+}
+
 // Find returns the live session of the browser, or ErrNotFound.
 func (s *Sessions) Find(ctx context.Context, r *http.Request) (Session, error) {
 	cookie, err := r.Cookie(s.Cookie)

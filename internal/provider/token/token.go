@@ -73,6 +73,13 @@ type Passwords interface {
 	NeedsSecondFactor(ctx context.Context, user identity.User, client clientregistry.Client) (bool, error)
 }
 
+// Factors is the policy of second factors.
+type Factors interface {
+	// Required reports whether the user must have one. byClient says that the
+	// client wants one.
+	Required(user identity.User, byClient bool) bool
+}
+
 // Handler serves the token endpoint of an issuer.
 type Handler struct {
 	Authenticator *clientregistry.Authenticator
@@ -80,6 +87,7 @@ type Handler struct {
 	Grants        Grants
 	Source        identity.Source
 	Passwords     Passwords // nil: there is no password grant
+	Factors       Factors
 	Tokens        *grant.Tokens
 	RefreshTokens grant.RefreshTokens
 	RefreshIdle   time.Duration // a refresh token not used for so long is void, unless the client has its own
@@ -267,8 +275,21 @@ func (h *Handler) user(ctx context.Context, client clientregistry.Client, found 
 		return identity.User{}, h.end(ctx, found.grant, "the end user is disabled")
 	case !client.AllowsSource(user.Source):
 		return identity.User{}, h.end(ctx, found.grant, "end users of this source may not use the client")
+	case h.lacks(found.grant, user, client):
+		return identity.User{}, h.end(ctx, found.grant, "a second factor is needed now; log in again")
+	case found.narrowed != nil && h.lacks(found.grant, user, found.narrowed.like):
+		// The grant is enough for its own client. RFC 8693, section 2.2.2.
+		return identity.User{}, invalidTarget("the target needs a second factor, and this login had none; log in again with one")
 	}
 	return user, nil
+}
+
+// lacks reports whether the login of the grant is too little for the client
+// and for the user as they are now: a group that needs a second factor gives
+// its rights to no login from before. That the user has a factor by choice
+// counts when they log in.
+func (h *Handler) lacks(g grant.Grant, user identity.User, client clientregistry.Client) bool {
+	return !g.Methods.MultiFactor() && h.Factors.Required(user, client.SecondFactor)
 }
 
 // told is the claims of the ID token, or nil if there is none to be.

@@ -13,8 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tegata/tegata/internal/identity"
+	"github.com/tegata/tegata/internal/identity/local"
 	"github.com/tegata/tegata/internal/oidc"
 	"github.com/tegata/tegata/internal/provider/session"
+	"github.com/tegata/tegata/internal/store"
 )
 
 // person is a user of another source, as it has just told.
@@ -22,7 +24,7 @@ func person(source, name string) identity.Remembered {
 	return identity.Remembered{User: identity.User{
 		Subject: oidc.Subject(source + ":" + name), Source: source, Username: name, Email: name + "@example.com", EmailVerified: true,
 		Name: "Mx " + name, Groups: []string{"a", "b c"}, Attributes: map[string][]string{"department": {"R&D", "\""}},
-	}, ConfirmedAt: Noon, Sealed: "box"}
+	}, ConfirmedAt: Noon, Sealed: "box", OwnNames: true}
 }
 
 func usersOfOtherSourcesAreRemembered(t *testing.T, open Opener) {
@@ -39,6 +41,7 @@ func usersOfOtherSourcesAreRemembered(t *testing.T, open Opener) {
 		Check(t, err)
 		return got
 	}
+	want.OwnNames = false // which is not kept
 	if diff := cmp.Diff(want, recall()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -111,6 +114,10 @@ func namesAreOnePersons(t *testing.T, open Opener) {
 	if before, err := i.Recall(ctx, "corp:bob"); err != nil || before.User.Username != "bob" {
 		t.Errorf("who was bob: %+v, %v", before, err)
 	}
+	// Where people choose their names themselves, nobody gets another's.
+	chosen := person("corp", "bob")
+	chosen.User.Subject, chosen.OwnNames = "corp:third", false
+	taken(chosen, identity.NameTakenError{What: "user name", Name: "bob", Source: "corp"})
 	// A subject stays with its source.
 	moved := person("hub", "carol")
 	moved.User.Subject = "corp:second"
@@ -119,6 +126,32 @@ func namesAreOnePersons(t *testing.T, open Opener) {
 	}
 	if err := i.AddAccount(ctx, Account("bob"), Noon); err == nil {
 		t.Error("a local user got the name of somebody else")
+	}
+}
+
+// Who runs the issuer has the last word: a declared user gets the names that
+// somebody of another source has.
+func declaredUsersComeFirst(t *testing.T, open Opener) {
+	i, ctx := fresh(t, open), t.Context()
+	for _, name := range []string{"alice", "bob"} {
+		_, err := i.Remember(ctx, person("hub", name))
+		Check(t, err)
+		Check(t, i.AddSession(ctx, Session("of "+name, "hub:"+name)))
+	}
+	declared := Account("alice")
+	declared.PasswordHash = ""
+	Check(t, i.Declare(ctx, store.Declaration{Users: []local.Account{declared}}, Noon))
+	found, err := i.AccountByLogin(ctx, "alice")
+	Check(t, err)
+	if found.Source != local.SourceName {
+		t.Errorf("alice is %s of %s", found.Subject, found.Source)
+	}
+	_, err = i.Session(ctx, "of alice")
+	WantErr(t, "the session of who had the name", err, session.ErrNotFound)
+	_, err = i.Session(ctx, "of bob")
+	Check(t, err)
+	if _, err := i.Remember(ctx, person("hub", "alice")); err == nil {
+		t.Error("who had the name took it back")
 	}
 }
 

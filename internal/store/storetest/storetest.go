@@ -77,6 +77,7 @@ func Run(t *testing.T, open Opener) {
 		{"users of other sources are remembered", usersOfOtherSourcesAreRemembered},
 		{"names are one person's", namesAreOnePersons},
 		{"one asks at a time", oneAsksAtATime},
+		{"declared users come first", declaredUsersComeFirst},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()

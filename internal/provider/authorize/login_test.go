@@ -15,7 +15,7 @@ import (
 
 // What is pending in a login page does not open where a second factor is
 // pending, whatever a browser says that its cookie is.
-func TestReviewKindsOfPendingStateHaveContextsOfTheirOwn(t *testing.T) {
+func TestKindsOfPendingStateHaveContextsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	h := &Handler{Seal: seal.RandomKey(), Cookie: "browser", Now: func() time.Time { return time.Unix(1e9, 0) }, PageLifetime: time.Hour}
 	const value = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
