@@ -95,3 +95,37 @@ func TestSourcesOfAClient(t *testing.T) {
 	i.addClient(clientregistry.Client{ID: "here", Sources: []string{"directory"}, RedirectURIs: []string{to}}, otherSecret)
 	b.press(page, "continue").wantPage(http.StatusOK, `name="password"`)
 }
+
+// The trail says what an administrator did to whom, and in which group or with
+// which key. Its page shows it.
+func TestAdministrationNamesItsObject(t *testing.T) {
+	t.Parallel()
+	var told acts
+	i := newIssuer(t, administered, told.told)
+	b := i.administrator()
+	b.act("/admin/groups", "name", "cluster-admins").wantText("cluster-admins")
+	b.act("/admin/users/add", "username", "dave", "group", "cluster-admins").wantText("dave")
+	b.act("/admin/group", "name", "cluster-admins", "act", "add-member", "member", "bob").wantText("bob is in the group")
+	b.act("/admin/group", "name", "cluster-admins", "act", "remove-member", "member", "bob").wantText("bob is no longer in the group")
+	b.act("/admin/group", "name", "cluster-admins", "act", "delete", "confirm", "cluster-admins").wantText("is gone")
+	b.act("/admin/keys", "act", "rotate", "alg", "ES256").wantText("Successors are published: ES256")
+	keys, err := i.config.Administration.Keys.List(t.Context())
+	check(t, err)
+	dave := i.account("dave").Subject
+	want := []string{
+		"tegata group add, , cluster-admins",
+		"tegata user add, " + string(dave) + ", ",
+		"tegata group add-member, " + string(dave) + ", cluster-admins",
+		"tegata group add-member, " + string(i.bob) + ", cluster-admins",
+		"tegata group remove-member, " + string(i.bob) + ", cluster-admins",
+		"tegata group delete, , cluster-admins",
+		"tegata key rotate, , " + keys[len(keys)-1].ID,
+	}
+	var got []string
+	for _, e := range told.all {
+		got = append(got, e.Reason+", "+string(e.Subject)+", "+e.Object)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -827,8 +827,9 @@ func TestConsoleShowsTheTrail(t *testing.T) {
 	b := i.administrator()
 	i.logIn()
 	b.onUser(i.bob, "disable").wantText("bob is disabled")
+	i.config.Audit.Record(audit.Event{Act: audit.Administered, Actor: "root", Reason: "tegata group delete", Object: "cluster-admins"})
 	all := b.get("/admin/trail")
-	for _, text := range []string{"tegata user disable", "tokens issued", "login"} {
+	for _, text := range []string{"tegata user disable", "tokens issued", "login", "tegata group delete cluster-admins"} {
 		all.wantText(text)
 	}
 	if strings.Contains(all.body, "not-ours") {
@@ -838,7 +839,7 @@ func TestConsoleShowsTheTrail(t *testing.T) {
 		t.Error("the newest is not the first")
 	}
 	for path, want := range map[string]int{
-		"/admin/trail?act=administration": 1, "/admin/trail?act=administration&person=bob": 1, "/admin/trail?person=" + string(i.bob): 1,
+		"/admin/trail?act=administration": 2, "/admin/trail?act=administration&person=bob": 1, "/admin/trail?person=" + string(i.bob): 1,
 		"/admin/trail?client=web": 0, "/admin/trail?act=tokens_issued&client=kubernetes": 1, "/admin/trail?person=" + url.QueryEscape("<script>"): 0,
 	} {
 		a := b.get(path)

@@ -554,3 +554,21 @@ func TestOneBrokenUserSilencesNoSource(t *testing.T) {
 		t.Errorf("six hours after the directory forgot them: %v, %v; want %v", user.Groups, err, identity.ErrNotFound)
 	}
 }
+
+// Whom an administrator keeps out stays out: a deleted row forgets it, and the
+// source lets them in again.
+func TestDeletingForgetsNoDisabling(t *testing.T) {
+	t.Parallel()
+	i, _, _ := people(t, administered)
+	check(t, i.rows.AddMember(t.Context(), "platform-engineer", i.alice))
+	b := i.browser()
+	b.comeBack(b.goTo(b.authorize(request()), "hub")).code()
+	check(t, i.rows.SetDisabled(t.Context(), "hub:42", true, i.clock.Now()))
+	admin := i.browser()
+	admin.choose(admin.get("/admin"), "local", "alice", alicePassword).wantStatus(http.StatusSeeOther)
+	admin.onUser("hub:42", "delete", "confirm", "carol").wantText("once forgotten, the source would let them in again")
+	other := i.browser()
+	if a := other.comeBack(other.goTo(other.authorize(request()), "hub")); a.status != http.StatusForbidden {
+		t.Errorf("a user who was disabled, then deleted on the page, is let in: status %d", a.status)
+	}
+}

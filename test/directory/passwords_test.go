@@ -102,6 +102,23 @@ func TestAPasswordThatIsTooOld(t *testing.T) {
 	}
 }
 
+// Nobody is told that a password was changed, or that it was wrong, when the
+// directory has not said so.
+func TestAPasswordChangeWhileTheDirectoryIsDown(t *testing.T) {
+	t.Parallel()
+	server := laboratory(t)
+	p := serve(t, changing(server))
+	b := p.browser()
+	b.logIn("", "fresh", "fresh-password")
+	server.Process().Kill()
+	got := b.changePassword("fresh-password", "a better-password", "a better-password")
+	if got.status != http.StatusServiceUnavailable || !strings.Contains(got.problem, unavailable) {
+		t.Errorf("got %d: %s", got.status, got.text)
+	}
+	server.Restart(t)
+	b.redeem(b.changePassword("fresh-password", "a better-password", "a better-password")) // on the same page
+}
+
 func TestAccountsThatAreLocked(t *testing.T) {
 	t.Parallel()
 	p := serve(t, corp(laboratory(t)))

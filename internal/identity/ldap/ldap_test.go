@@ -234,3 +234,34 @@ func FuzzGroupName(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a directory holds, an entry is a user or an error, and its subject
+// finds the entry again.
+func FuzzEntry(f *testing.F) {
+	f.Add("entryUUID", "6e5f3a2c", "alice", "a@example.com", "512")
+	f.Add("objectGUID", "0123456789abcdef", "j(x)", "", "9223372036854775808")
+	f.Add("dn", "", "\x00", "\xff", "00000101000000Z")
+	f.Fuzz(func(t *testing.T, idName, id, username, email, state string) {
+		c := valid(t)
+		c.Users.ID, c.Groups, c.Users.EmailSuffix = idName, Groups{}, "example.com"
+		source, err := New(c)
+		if err != nil {
+			return // an attribute of that name cannot be configured
+		}
+		attributes := map[string][]string{idName: {id}, "uid": {username}, "mail": {email}}
+		for _, name := range accountAttributes() {
+			attributes[name] = []string{state}
+		}
+		user, err := source.user(t.Context(), ldap.NewEntry("uid=x,dc=example", attributes))
+		if err != nil {
+			return
+		}
+		if user.Username == "" || user.Email == "" || string(user.Subject) == "lab:" {
+			t.Errorf("got %+v", user)
+		}
+		filter, ok := source.subjectFilter(user.Subject)
+		if _, err := ldap.CompileFilter(filter); !ok || err != nil {
+			t.Errorf("%s makes the filter %q, %v", user.Subject, filter, err)
+		}
+	})
+}

@@ -649,3 +649,53 @@ func TestLogOutAtProvidersWithAndWithout(t *testing.T) {
 		t.Errorf("revoking the refresh token: %v", err)
 	}
 }
+
+// Where the credential must be given again, an answer that says that it was
+// not is refused. One that does not say when is taken, as it always was.
+func TestCredentialThatMustBeFresh(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fresh   bool
+		age     time.Duration // of the credential; 0: nothing is said
+		refused bool
+	}{
+		"old":                  {true, time.Hour, true},
+		"old enough":           {false, time.Hour, false},
+		"just now":             {true, time.Second, false},
+		"said by nobody":       {true, 0, false},
+		"a clock that is late": {true, 30 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, "/fresh")
+			source, err := upstream.NewOIDC(s.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(source.Close)
+			_, attempt, err := source.Begin(t.Context(), upstream.Login{RedirectURI: callbackURI, State: "s", Fresh: test.fresh})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The attempt travels sealed, as JSON.
+			text, err := json.Marshal(attempt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back upstream.Attempt
+			if err := json.Unmarshal(text, &back); err != nil {
+				t.Fatal(err)
+			}
+			s.mu.Lock()
+			s.claims["nonce"] = attempt.Nonce
+			if test.age > 0 {
+				s.claims["auth_time"] = time.Now().Add(-test.age).Unix()
+			}
+			s.mu.Unlock()
+			_, _, err = source.Finish(t.Context(), callbackURI, back, url.Values{"code": {"c"}})
+			if _, refused := errors.AsType[*upstream.NotAllowedError](err); refused != test.refused || err != nil && !refused {
+				t.Errorf("got %v, want refused = %v", err, test.refused)
+			}
+		})
+	}
+}

@@ -46,6 +46,7 @@ type expected struct {
 	nonceMust   bool         // it must be there; else it may be missing
 	subject     oidc.Subject // empty at a login
 	accessToken secret.String
+	since       time.Time // the credential was given after it; zero: whenever
 }
 
 // verify checks an ID token (OpenID Connect Core 1.0, sections 3.1.3.7 and
@@ -152,6 +153,8 @@ func (o *OIDC) check(claims oidc.Claims, algorithm string, want expected) error 
 		return errors.New("the ID token answers another login: its nonce is not ours")
 	case want.subject != "" && claims.Subject != want.subject: // section 12.2
 		return fmt.Errorf("%w: the provider answered with another user (%q, not %q)", identity.ErrNotFound, plain(string(claims.Subject)), want.subject)
+	case !want.since.IsZero() && !claims.AuthTime.IsZero() && claims.AuthTime.Before(want.since.Add(-leeway)): // rule 13
+		return &NotAllowedError{"the provider did not ask for the credential again; log out there first, then come back"}
 	// Section 3.1.3.8: optional in this flow, binding when it is there.
 	case claims.AccessTokenHash != "" && !want.accessToken.IsZero() && claims.AccessTokenHash != oidc.AccessTokenHash(algorithm, want.accessToken):
 		return errors.New("the ID token does not belong to the access token beside it")

@@ -72,6 +72,7 @@ func (o *OIDC) Begin(ctx context.Context, login Login) (string, Attempt, error) 
 		parameters.Set(name, value)
 	}
 	if login.Fresh {
+		attempt.Since = o.config.Now()
 		prompts := slices.DeleteFunc(strings.Fields(parameters.Get("prompt")), func(prompt string) bool { return prompt == "login" })
 		parameters.Set("prompt", strings.Join(append([]string{"login"}, prompts...), " "))
 	}
@@ -139,7 +140,7 @@ func (o *OIDC) Finish(ctx context.Context, redirectURI string, attempt Attempt, 
 	}
 
 	// 3. What they say.
-	claims, err := o.verify(ctx, m, response.IDToken, expected{nonce: attempt.Nonce, nonceMust: true, accessToken: response.AccessToken})
+	claims, err := o.verify(ctx, m, response.IDToken, expected{nonce: attempt.Nonce, nonceMust: true, accessToken: response.AccessToken, since: attempt.Since})
 	if err != nil {
 		return identity.User{}, Tokens{}, err
 	}

@@ -87,16 +87,18 @@ type Login struct {
 type Attempt struct {
 	Nonce    string
 	Verifier secret.String // of PKCE
+	Since    time.Time     // the credential must have been given after it; zero: whenever
 }
 
 type attemptWire struct {
-	Nonce    string `json:"nonce,omitempty"`
-	Verifier string `json:"verifier"`
+	Nonce    string    `json:"nonce,omitempty"`
+	Verifier string    `json:"verifier"`
+	Since    time.Time `json:"since,omitzero"`
 }
 
 // MarshalJSON implements [json.Marshaler]. What it writes is for sealing.
 func (a Attempt) MarshalJSON() ([]byte, error) {
-	return json.Marshal(attemptWire{a.Nonce, a.Verifier.Reveal()})
+	return json.Marshal(attemptWire{a.Nonce, a.Verifier.Reveal(), a.Since})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -105,7 +107,7 @@ func (a *Attempt) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &wire); err != nil {
 		return err
 	}
-	*a = Attempt{wire.Nonce, secret.New(wire.Verifier)}
+	*a = Attempt{wire.Nonce, secret.New(wire.Verifier), wire.Since}
 	return nil
 }
 
