@@ -93,9 +93,11 @@ func (i *issuer) did(event audit.Event) { i.done = append(i.done, event) }
 // didAdd tells that a user was added. Into which groups is told as the command
 // that does it by itself.
 func (i *issuer) didAdd(a local.Account) {
-	i.did(about(a))
+	event := about(a)
+	i.did(event)
 	for _, group := range a.Groups {
-		i.did(audit.Event{Subject: a.Subject, Source: a.Source, Object: group, Reason: "tegata group add-member"})
+		event.Object, event.Reason = group, "tegata group add-member"
+		i.did(event)
 	}
 }
 

@@ -179,6 +179,7 @@ func TestConfigCheckRefusesASource(t *testing.T) {
 		{"layout", ldap("servers: [ldaps://a], layout: novell" + users), `corp: ldap: layout: there is no layout "novell"; openldap, active-directory and freeipa are known`},
 		{"no base", ldap("servers: [ldaps://a]"), "corp: ldap: users.base_dn says below which entry the users are"},
 		{"a base that is none", ldap("servers: [ldaps://a], users: {base_dn: example.com}"), `corp: ldap: users.base_dn: "example.com" is no distinguished name`},
+		{"the name for an ID", ldap("servers: [ldaps://a], users: {base_dn: 'dc=example', id: DN}"), "corp: ldap: users.id must name an attribute"},
 		{"a filter that is none", ldap("servers: [ldaps://a], users: {base_dn: 'dc=example', filter: '(uid='}"), `corp: ldap: users.filter: "(uid=" is no filter`},
 		{"groups of nowhere", ldap("servers: [ldaps://a], groups: {nested: walk}" + users), "corp: ldap: groups.base_dn says below which entry the groups are"},
 		{"unknown nesting", ldap("servers: [ldaps://a], groups: {base_dn: 'dc=example', nested: deep}" + users), `corp: ldap: groups.nested is "deep"; walk and in-chain are known`},

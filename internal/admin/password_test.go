@@ -119,8 +119,14 @@ func TestUsersOfOtherSources(t *testing.T) {
 	want(run("user", "show", "alice"), `(?m)^Groups +-$`) // nobody was added
 	want(run("user", "disable", "bob"), `^disabled user bob\n$`)
 	want(run("user", "list", "--search", "bob", "--output", "json"), `"state": "disabled"`)
-	want(run("user", "enable", "bob"), `^enabled user bob\n$`)
 	got := run("user", "delete", "bob", "--yes")
+	if got.code != 1 || got.stderr != "error: bob is a user of the source corp and is disabled here: deleting would let them in again at their next login\n"+
+		"hint: if that is meant, tegata user enable bob first\n" {
+		t.Errorf("deleting who is kept out ended with %d:\n%s", got.code, got.stderr)
+	}
+	want(run("user", "show", "bob"), `(?m)^Disabled +yes$`)
+	want(run("user", "enable", "bob"), `^enabled user bob\n$`)
+	got = run("user", "delete", "bob", "--yes")
 	want(got, `^deleted user bob\n$`)
 	if !regexp.MustCompile(`The source corp still has this person, who can log in again`).MatchString(got.stderr) {
 		t.Errorf("got %s", got.stderr)

@@ -244,7 +244,7 @@ func TestConsentPageSpeaksTheLanguageOfTheRequest(t *testing.T) {
 	b := newIssuer(t).browser()
 	b.login(request(), "alice", alicePassword)
 	page := b.authorize(request("ui_locales", "ja"))
-	page.wantPage(http.StatusOK, "Alice Archer として続けますか？")
+	page.wantPage(http.StatusOK, "Alice Archer のまま続けますか？")
 	b.press(page, "other").wantPage(http.StatusOK, `<html lang="ja">`)
 }
 

@@ -118,7 +118,7 @@ func TestPagesInABrowser(t *testing.T) {
 					return err
 				}
 				return visit(b, authorize(url.Values{"prompt": {"select_account"}}))
-			}, map[string]string{"en": "Continue as Alice", "ja": "として続けますか"}},
+			}, map[string]string{"en": "Continue as Alice", "ja": "のまま続けますか"}},
 			{"consent", right, func(b *person.Browser) error {
 				if err := logInAtHome(b, p.issuer); err != nil {
 					return err

@@ -448,11 +448,11 @@ type consoleText struct {
 	Members, AddGroup, AddMember, DeleteGroup, DeleteGroupWhat string
 	MemberField, ConfirmGroup                                  string
 
-	Client, Kind, Public, Confidential, SearchClients     string
-	AddClient, AddClientWhat, RedirectURIs, RedirectWhat  string
-	Settings, OtherSettings, EndGrants, DeleteClient      string
-	DeleteClientWhat, ConfirmClient, MoreGrants           string
-	PublicWhat, ConfidentialWhat, EndGrantsWhat, ClientID string
+	Client, Kind, Public, Confidential, SearchClients                 string
+	AddClient, AddClientWhat, RedirectURIs, RedirectWhat              string
+	Settings, OtherSettings, EndGrants, DeleteClient                  string
+	DeleteClientWhat, ConfirmClient, MoreGrants                       string
+	PublicWhat, ConfidentialWhat, EndGrantsWhat, ClientID, ClientName string
 
 	Device, Address, Began, Used, Ends, End, This                             string
 	EndNamed, Remove, RemoveNamed, NoSuchUser, SessionsWhat, GrantsWhat, Show string
@@ -578,6 +578,7 @@ var consoleEnglish = consoleText{
 	ConfidentialWhat: "It gets a secret, which is shown once.",
 	EndGrantsWhat:    "Everybody who uses the client must log in again.",
 	ClientID:         "Client ID",
+	ClientName:       "Name",
 
 	Device:       "Device",
 	Address:      "Address",
@@ -787,6 +788,7 @@ var consoleJapanese = consoleText{
 	ConfidentialWhat: "シークレットが発行されます。表示は一度だけです。",
 	EndGrantsWhat:    "このクライアントの利用者は全員、ログインし直すことになります。",
 	ClientID:         "クライアント ID",
+	ClientName:       "名前",
 
 	Device:       "デバイス",
 	Address:      "アドレス",

@@ -269,7 +269,7 @@ var factorJapanese = factorText{
 	RecoveryCode:       "リカバリーコード",
 	ConfirmButton:      "確認する",
 
-	EnrolTitle:       "第 2 要素の追加",
+	EnrolTitle:       "二要素認証の追加",
 	EnrolRequired:    "組織の方針により、パスワードだけではログインできません。次のいずれかを今設定してください。1 分ほどで終わります。",
 	EnrolChoose:      "パスワードを知られても、これがなければログインされません。",
 	App:              "コードを表示するアプリ",
@@ -287,7 +287,7 @@ var factorJapanese = factorText{
 	CodesOnce:  "表示されるのは今回だけです。以前のコードは使えなくなりました。",
 	KeptButton: "保管しました",
 
-	ListTitle:     "第 2 要素",
+	ListTitle:     "二要素認証",
 	ListWho:       "%s としてログインしています。",
 	None:          "まだありません。パスワードだけでログインできる状態です。",
 	Added:         "%s に追加",
@@ -295,13 +295,13 @@ var factorJapanese = factorText{
 	Remove:        "削除",
 	RemoveWarning: "この要素ではログインできなくなります。",
 	RemoveButton:  "削除する",
-	AddLink:       "第 2 要素を追加する",
+	AddLink:       "二要素認証を追加する",
 	RecoveryTitle: "リカバリーコード",
 	CodesLeft:     "残り %d 個",
 	RenewCodes:    "新しいリカバリーコード",
 	RenewWarning:  "今お持ちのコードは使えなくなります。",
 	RenewButton:   "新しいコードを作る",
-	LastRequired:  "組織の方針により第 2 要素が必要です。最後の 1 つを削除すると、次のログインで別のものを設定するよう求められます。",
+	LastRequired:  "組織の方針により二要素認証が必要です。最後の 1 つを削除すると、次のログインで別のものを設定するよう求められます。",
 	AppNamed:      "アプリ",
 	PasskeyNamed:  "パスキー",
 
@@ -311,6 +311,6 @@ var factorJapanese = factorText{
 		TooManyCodes:   {"コードの誤りが多すぎます。", "5 分ほど待ってから、もう一度お試しください。"},
 		WrongPasskey:   {"このパスキーは使えませんでした。", "ここに追加したパスキーでもう一度試すか、別の方法を使ってください。"},
 		WrongName:      {"名前が長すぎます。", "60 文字以内で入力してください。"},
-		TooManyFactors: {"第 2 要素の数が上限に達しています。", "使わなくなったものを削除してから追加してください。"},
+		TooManyFactors: {"登録できる数の上限に達しています。", "使わなくなったものを削除してから追加してください。"},
 	},
 }

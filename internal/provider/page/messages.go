@@ -219,7 +219,7 @@ var japanese = messages{
 	ContinueButton:   "続ける",
 
 	ContinueTitle: "続けますか？",
-	ContinueAs:    "%s として続けますか？",
+	ContinueAs:    "%s のまま続けますか？",
 	WantsLogin:    "%s がこのログインの利用を求めています。",
 	OnlyIfStarted: "ご自身が今起動したものである場合だけ続けてください。この名前は、このコンピューターのどのプログラムでも名乗れます。",
 	WillGet:       "次の情報が渡されます：",

@@ -77,6 +77,20 @@ func usersOfOtherSourcesAreRemembered(t *testing.T, open Opener) {
 	if found.Subject != "corp:alice" || found.Source != "corp" || found.PasswordHash != "" {
 		t.Errorf("got %+v", found)
 	}
+
+	// To forget them would be to let them in. Nothing of them has changed.
+	WantErr(t, "deleting who is kept out", i.DeleteAccount(ctx, "corp:alice", Noon), local.ErrKeptOut)
+	if kept := recall(); !kept.User.Disabled || kept.User.Epoch != 1 {
+		t.Errorf("got %+v", kept.User)
+	}
+	Check(t, i.SetDisabled(ctx, "corp:alice", false, Noon))
+	Check(t, i.DeleteAccount(ctx, "corp:alice", Noon))
+	_, err = i.Recall(ctx, "corp:alice")
+	WantErr(t, "forgotten", err, identity.ErrNotFound)
+	own := Account("bob") // who has a password here, and nowhere else
+	Check(t, i.AddAccount(ctx, own, Noon))
+	Check(t, i.SetDisabled(ctx, own.Subject, true, Noon))
+	Check(t, i.DeleteAccount(ctx, own.Subject, Noon))
 }
 
 // Two people who would be one to an API server are not both let in, whichever
