@@ -245,9 +245,8 @@ func (s *Sources) asked(m Member, what string, begun time.Time, err error) {
 	answered := err == nil || decides(err)
 	// What somebody types, that a caller went away, and that the source cannot
 	// tell about somebody must not keep others from being looked at.
-	silent := what == "lookup" && unreachable(err)
-	if m.Name != Local && (answered || silent) && !errors.Is(err, context.Canceled) {
-		s.heard(m, answered)
+	if reached := !unreachable(err); m.Name != Local && (reached || what == "lookup") && !errors.Is(err, context.Canceled) {
+		s.heard(m, reached)
 	}
 	if s.Observe != nil && m.Name != Local {
 		s.Observe(Asked{Source: m.Name, What: what, Took: s.Now().Sub(begun), Failed: !answered})
@@ -388,8 +387,8 @@ func (s *Sources) lookup(ctx context.Context, m Member, subject oidc.Subject) (U
 		return r.User, err
 	}
 	begun := s.Now()
-	if s.keeps(m, r) && !s.mayAsk(m) {
-		return r.User, nil
+	if !s.mayAsk(m) {
+		return s.keep(ctx, m, r, errSilent)
 	}
 	found, err := m.Passwords.Lookup(ctx, subject)
 	s.asked(m, "lookup", begun, err)
@@ -448,12 +447,15 @@ func (s *Sources) keeps(m Member, r Remembered) bool {
 	return !r.ConfirmedAt.IsZero() && s.Now().Sub(r.ConfirmedAt) <= m.KeepFor
 }
 
-// silence is how long nobody asks a source in vain who can do without: whoever
-// asks waits until it is known to be down, and the others need not.
+// silence is how long a source that did not answer a lookup is left alone:
+// whoever asks waits until it is known to be down, and the others need not. Who
+// types a password always gets a try.
 const silence = 10 * time.Second
 
-// mayAsk reports whether the source may be asked by who can do without. Of
-// those who come after a silence, one tries.
+var errSilent = errors.New("it did not answer a moment ago")
+
+// mayAsk reports whether a lookup may ask the source. Of those that come after
+// a silence, one tries.
 func (s *Sources) mayAsk(m Member) bool {
 	now := s.Now()
 	s.mu.Lock()
@@ -488,6 +490,9 @@ func (s *Sources) keep(ctx context.Context, m Member, r Remembered, why error) (
 	if !s.keeps(m, r) {
 		return User{}, &UnavailableError{m.Name, why}
 	}
+	if errors.Is(why, errSilent) {
+		return r.User, nil // it has been said
+	}
 	age := s.Now().Sub(r.ConfirmedAt)
 	s.Log.LogAttrs(ctx, slog.LevelWarn, "the source cannot be asked; what it said before is used", slog.String("source", m.Name),
 		slog.String("subject", string(r.User.Subject)), slog.Duration("age", age), slog.Duration("keep_for", m.KeepFor), slog.Any("error", why))
@@ -520,8 +525,8 @@ func (s *Sources) refresh(ctx context.Context, m Member, subject oidc.Subject) (
 	case r.Sealed == "": // it cannot be asked but by another login
 		return User{}, ErrNotFound
 	}
-	if s.keeps(m, r) && !s.mayAsk(m) {
-		return r.User, nil
+	if !s.mayAsk(m) {
+		return s.keep(ctx, m, r, errSilent)
 	}
 	mine, err := s.Memory.Ask(ctx, subject, now, now.Add(2*askTimeout))
 	if err != nil {

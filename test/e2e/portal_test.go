@@ -117,26 +117,15 @@ func (d *desk) token(more ...string) *exec.Cmd {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	command := exec.Command(filepath.Join(binDir, "kubectl-oidc_login"), append(strings.Fields(args), more...)...)
-	command.Env = d.env
-	return command
+	return d.command(filepath.Join(binDir, "kubectl-oidc_login"), append(strings.Fields(args), more...)...)
 }
 
 // endsADevice logs the plugin in, and ends its login in the portal: it gets no
 // token any more.
 func (d *desk) endsADevice() {
 	d.t.Helper()
-	command := d.token()
-	if err := command.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	d.opens()
-	if page, err := d.browser.Press("continue"); err != nil || !strings.Contains(page.Text, "You are logged in") {
-		d.t.Fatalf("after Continue: %v\n%s", err, page.Text)
-	}
-	if err := command.Wait(); err != nil {
-		d.t.Fatalf("the plugin: %v", err)
-	}
+	login := d.token()
+	d.agrees(func() (string, error) { return "", login.Run() })
 	if out, err := d.token("--force-refresh").CombinedOutput(); err != nil {
 		d.t.Fatalf("a refresh: %v\n%s", err, withoutLines(string(out), "token"))
 	}

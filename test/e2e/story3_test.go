@@ -167,10 +167,16 @@ func (lab *laboratory) sitDown(t *testing.T, browser *person.Browser, kubectl st
 	return d
 }
 
+// command is a program that ends with the test.
+func (d *desk) command(name string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(d.t.Context(), name, args...)
+	command.Env, command.WaitDelay = d.env, 5*time.Second
+	return command
+}
+
 // run runs kubectl, and returns what it says.
 func (d *desk) run(args ...string) (string, error) {
-	command := exec.Command(d.kubectl, append([]string{"--kubeconfig", d.config}, args...)...)
-	command.Env = d.env
+	command := d.command(d.kubectl, append([]string{"--kubeconfig", d.config}, args...)...)
 	out, err := command.CombinedOutput()
 	d.p.said.Write(out)
 	d.remember()
@@ -209,8 +215,8 @@ func (d *desk) refused(want []string, args ...string) {
 // sh runs lines word for word.
 func (d *desk) sh(lines string) {
 	d.t.Helper()
-	command := exec.Command("sh", "-e")
-	command.Stdin, command.Env = strings.NewReader(lines), d.env
+	command := d.command("sh", "-e")
+	command.Stdin = strings.NewReader(lines)
 	if out, err := command.CombinedOutput(); err != nil {
 		d.t.Fatalf("%v\n%s", err, out)
 	}
@@ -234,6 +240,32 @@ func (d *desk) opens() person.Page {
 		d.t.Fatal(err)
 	}
 	return page
+}
+
+// agrees runs something that asks for a login, agrees in the browser, where
+// the person has a session, and returns what was said.
+func (d *desk) agrees(run func() (string, error)) string {
+	d.t.Helper()
+	type answer struct {
+		out string
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		out, err := run()
+		answers <- answer{out, err}
+	}()
+	if page := d.opens(); !strings.Contains(page.Text, "Continue as Taro Yamada") {
+		d.t.Fatalf("the browser is led to:\n%s", page.Text)
+	}
+	if page, err := d.browser.Press("continue"); err != nil || !strings.Contains(page.Text, "You are logged in") {
+		d.t.Fatalf("after Continue: %v\n%s", err, page.Text)
+	}
+	got := <-answers
+	if got.err != nil {
+		d.t.Fatalf("%v\n%s", got.err, got.out)
+	}
+	return got.out
 }
 
 // click clicks with the mouse, and returns what can be read on the page that
@@ -353,18 +385,7 @@ func TestLaboratory(t *testing.T) {
 	if text := read(t, d.config); strings.Contains(text, "token:") || strings.Contains(text, "secret") {
 		t.Errorf("a secret in the kubeconfig:\n%s", text)
 	}
-	said := make(chan string)
-	go func() {
-		out, err := d.run("auth", "whoami")
-		said <- fmt.Sprint(out, err)
-	}()
-	if page := d.opens(); !strings.Contains(page.Text, "Continue as Taro Yamada") {
-		t.Fatalf("kubectl leads the browser to:\n%s", page.Text)
-	}
-	if page, err := browser.Press("continue"); err != nil || !strings.Contains(page.Text, "You are logged in") { // one click
-		t.Fatalf("after Continue: %v\n%s", err, page.Text)
-	}
-	out := <-said
+	out := d.agrees(func() (string, error) { return d.run("auth", "whoami") }) // one click
 	took := time.Since(began)
 	if !strings.Contains(out, "user01@example.com") || !strings.Contains(out, "oidc:laboratory oidc:night-shift system:authenticated") {
 		t.Fatalf("kubectl auth whoami: %s", out)
@@ -453,8 +474,7 @@ type stanza struct {
 
 func (d *desk) stanza() stanza {
 	d.t.Helper()
-	command := exec.Command(d.kubectl, "--kubeconfig", d.config, "config", "view", "--raw", "--minify", "-o", "json")
-	command.Env = d.env
+	command := d.command(d.kubectl, "--kubeconfig", d.config, "config", "view", "--raw", "--minify", "-o", "json")
 	var config struct {
 		Users []struct {
 			User struct {

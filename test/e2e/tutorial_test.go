@@ -6,7 +6,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -76,8 +75,8 @@ func TestTutorialOfTheLaboratory(t *testing.T) {
 		}
 	})
 	shell := func(lines string) (string, error) {
-		command := exec.Command("sh", "-e")
-		command.Stdin, command.Env = strings.NewReader(lines), d.env
+		command := d.command("sh", "-e")
+		command.Stdin = strings.NewReader(lines)
 		if command.Dir = folder; strings.HasPrefix(lines, "mkdir laboratory") {
 			command.Dir = filepath.Dir(folder)
 		}
@@ -93,6 +92,11 @@ func TestTutorialOfTheLaboratory(t *testing.T) {
 			continue
 		}
 		ran++
+		var shown string // after it
+		if i+1 < len(all) && all[i+1].language == "console" {
+			shown = all[i+1].text
+		}
+		var out string
 		switch {
 		case strings.HasPrefix(one.text, "tegata serve "):
 			p.flags, p.listen = []string{"--config", filepath.Join(folder, "tegata.yaml")}, "127.0.0.1:"+ports[0]
@@ -107,30 +111,22 @@ func TestTutorialOfTheLaboratory(t *testing.T) {
 			if err := os.Rename(file, filepath.Join(folder, "lab.yaml")); err != nil {
 				t.Fatal(err)
 			}
-			continue
 		case strings.HasSuffix(one.text, "auth whoami\n"):
-			go func() {
-				d.opens()
-				_, _ = browser.Press("continue") // or kubectl says so
-			}()
+			out = d.agrees(func() (string, error) { return shell(one.text) })
+		default:
+			for _, lines := range steps(one.text) {
+				eventually(t, 30*time.Second, func() (err error) { // a role takes a moment to be known
+					out, err = shell(lines)
+					if (err != nil) != strings.HasPrefix(shown, "Error from server") {
+						return fmt.Errorf("%s%w\n%s", lines, err, out)
+					}
+					return nil
+				})
+			}
 		}
-		var out string
-		var err error
-		refused := i+1 < len(all) && strings.HasPrefix(all[i+1].text, "Error from server")
-		for _, lines := range steps(one.text) {
-			eventually(t, 30*time.Second, func() error { // a role takes a moment to be known
-				out, err = shell(lines)
-				if (err != nil) != refused {
-					return fmt.Errorf("%s%w\n%s", lines, err, out)
-				}
-				return nil
-			})
-		}
-		if i+1 < len(all) && all[i+1].language == "console" {
-			for want := range strings.Lines(all[i+1].text) {
-				if !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(strings.Fields(want), " ")) {
-					t.Errorf("after\n%sthe page shows\n%sand there is\n%s", one.text, want, out)
-				}
+		for want := range strings.Lines(shown) {
+			if !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(strings.Fields(want), " ")) {
+				t.Errorf("after\n%sthe page shows\n%sand there is\n%s", one.text, want, out)
 			}
 		}
 	}
