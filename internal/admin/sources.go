@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +203,7 @@ func (c *sourceConfig) check(names map[string]bool, domains map[string]string) e
 		return fmt.Errorf("%s: a source is one thing, and has blocks for %s; make an entry of each", c.Name, strings.Join(kinds, " and "))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %s: %w", c.Name, kinds[0], err)
+		return fmt.Errorf("%s: %w", strings.Join(slices.Compact([]string{c.Name, kinds[0]}), ": "), err)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func TestPasswordsThatAClientSends(t *testing.T) {
 	}{
 		{"good", "josé", "josé-password", ""},
 		{"wrong", "josé", "bob-password", "the user name or the password is wrong"},
-		{"locked", "locked", "locked-password", "the account is locked for now, after too many wrong passwords"},
+		{"locked for good", "locked", "locked-password", "the end user is disabled"},
 		{"must change", "fresh", "fresh-password", "the password has expired and must be changed first"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

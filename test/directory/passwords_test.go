@@ -133,7 +133,7 @@ func TestAccountsThatAreLocked(t *testing.T) {
 		t.Errorf("after five wrong passwords: got %d: %s", got.status, got.text)
 	}
 	alice.mustRefresh() // anybody can lock an account; it throws nobody out
-	if got := p.browser().logIn("", "locked", "locked-password"); got.code != "" || !strings.Contains(got.problem, locked) {
+	if got := p.browser().logIn("", "locked", "locked-password"); got.code != "" || !strings.Contains(got.problem, "This user is disabled.") {
 		t.Errorf("locked by an administrator: got %d: %s", got.status, got.text)
 	}
 	refusals := p.recorded(audit.LoginRefused)

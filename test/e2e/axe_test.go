@@ -77,6 +77,7 @@ func TestPagesAreAccessible(t *testing.T) {
 		}
 	}
 
+	complaints := listen(t, browser)
 	// Pages that differ in their words alone must fit, each of them; for
 	// axe-core they are one.
 	seen := map[string]bool{}
@@ -93,6 +94,65 @@ func TestPagesAreAccessible(t *testing.T) {
 			}
 		})
 		seen[shape] = true
+	}
+	if got := complaints(); len(got) > 0 {
+		t.Errorf("the browser complains: %q", got)
+	}
+}
+
+// Each page to which links lead from the portal, also those of an
+// administrator, where the provider serves it: it is there, it is accessible,
+// and the browser has nothing to complain about.
+func TestEveryLinkOfThePortal(t *testing.T) {
+	config := fmt.Sprintf(`administrators: [platform-engineer]
+audit: {file: %q}
+sources:
+- name: local
+- {name: github, title: GitHub, github: {client_id: tegata, organizations: [example], client_secret_file: %q}}
+clients:
+- {id: kubernetes, public: true, redirect_uris: ["http://localhost:8000"]}
+clusters:
+- {name: lab, server: "https://k8s.example.com:6443", client: kubernetes, namespace: "{username}"}
+`, filepath.Join(t.TempDir(), "audit.jsonl"), writeFile(t, "github.secret", "the secret of the application"))
+	p := serve(t, config)
+	password := p.alice()
+	for _, language := range []string{"en", "ja"} {
+		t.Run(language, func(t *testing.T) {
+			browser := open(t, person.Person{Login: "alice", Password: password, CAFile: p.ca(), Language: language})
+			complaints := listen(t, browser)
+			page, err := browser.Visit(p.issuer)
+			if err != nil || !strings.Contains(page.Text, "GitHub") {
+				t.Fatalf("the login page: %v\n%s", err, page.Text)
+			}
+			isAccessible(t, browser, "served-"+language+"-login")
+			if _, err := browser.Submit(); err != nil {
+				t.Fatal(err)
+			}
+			known := []string{p.issuer + "/"}
+			for i := 0; i < len(known); i++ {
+				response, err := chromedp.Run(browser.Context(), chromedp.NavigateResponse(known[i]))
+				if err != nil || response.Status != http.StatusOK {
+					t.Errorf("%s: %v, %v", known[i], response, err)
+					continue
+				}
+				links, err := chromedp.Run(browser.Context(), chromedp.Evaluate[[]string](`[...document.links].map(one => one.href.split("#")[0])`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, link := range links {
+					if strings.HasPrefix(link, p.issuer) && !strings.HasSuffix(link, "/kubeconfig") && !slices.Contains(known, link) {
+						known = append(known, link)
+					}
+				}
+				isAccessible(t, browser, fmt.Sprintf("served-%s-%02d", language, i))
+			}
+			if len(known) < 12 || len(known) > 60 {
+				t.Errorf("links lead to %d pages: %q", len(known), known)
+			}
+			if got := complaints(); len(got) > 0 {
+				t.Errorf("the browser complains: %q", got)
+			}
+		})
 	}
 }
 
@@ -126,9 +186,13 @@ func isAccessible(t *testing.T, b *person.Browser, name string) {
 // fits looks at the page on a phone by day and on a desktop by night, and
 // takes pictures if somebody wants them. What changes with the width and what
 // changes with the colours are two things, so two of the four views show both.
+// What is folded is unfolded.
 func fits(t *testing.T, b *person.Browser, name string, check func() ([]string, error)) {
 	t.Helper()
 	ctx := b.Context()
+	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`for (const one of document.querySelectorAll("details")) one.open = true`)); err != nil {
+		t.Fatal(err)
+	}
 	for _, view := range []struct {
 		width  int64
 		scheme string

@@ -547,7 +547,7 @@ func (lab *laboratory) changes(t *testing.T, d *desk) {
 			return nil
 		})
 	}
-	if page, err := d.browser.LogIn(lab.issuer); err != nil || !strings.Contains(page.Text, "This account is locked") {
+	if page, err := d.browser.LogIn(lab.issuer); err != nil || !strings.Contains(page.Text, "This user is disabled") {
 		t.Errorf("the login page: %v\n%s", err, page.Text)
 	}
 }

@@ -79,7 +79,11 @@ func (s *Source) Authenticate(ctx context.Context, login string, password secret
 	if err != nil {
 		return identity.User{}, err
 	}
-	if err := s.bind(ctx, entry.DN, password); err != nil {
+	err = s.bind(ctx, entry.DN, password)
+	if errors.Is(err, identity.ErrLocked) && disabled(entry, s.config.Now()) {
+		err = identity.ErrDisabled // by an administrator, for good
+	}
+	if err != nil {
 		return identity.User{}, err
 	}
 	user, err := s.user(ctx, entry)
