@@ -138,6 +138,13 @@ func (s *Server) Administer(t testing.TB) *ldap.Conn {
 // Process is the running slapd, for signals.
 func (s *Server) Process() *process.Process { return s.process }
 
+// Stall stops the server in the middle of whatever it does, until a SIGCONT.
+func (s *Server) Stall(t interface{ Fatalf(string, ...any) }) {
+	if err := s.process.Stall(); err != nil {
+		t.Fatalf("stalling slapd: %v", err)
+	}
+}
+
 // Restart starts the server again on its old ports.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()

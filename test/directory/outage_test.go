@@ -46,7 +46,7 @@ func TestADirectoryThatStallsUnderLogins(t *testing.T) {
 		t.Fatalf("a user who was deleted: got %d %+v", got.status, got.refused)
 	}
 
-	server.Process().Signal(syscall.SIGSTOP)
+	server.Stall(t)
 	waiting := make(chan answer, 1)
 	go func() {
 		a, err := alice.tryRefresh()
@@ -178,7 +178,7 @@ func TestTwoDirectoriesOfWhichOneIsDown(t *testing.T) {
 	const timeout = 2 * time.Second
 	for name, strike := range map[string]func(*directory.Server){
 		"gone":    func(s *directory.Server) { s.Process().Kill() },
-		"stalled": func(s *directory.Server) { s.Process().Signal(syscall.SIGSTOP) },
+		"stalled": func(s *directory.Server) { s.Stall(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

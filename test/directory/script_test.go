@@ -79,7 +79,7 @@ func signal(ts *testscript.TestScript, _ bool, args []string) {
 	server := ts.Value(serverKey{}).(*directory.Server)
 	switch args[0] {
 	case "stop":
-		server.Process().Signal(syscall.SIGSTOP)
+		server.Stall(ts)
 	case "go":
 		server.Process().Signal(syscall.SIGCONT)
 	case "kill":

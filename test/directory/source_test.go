@@ -423,7 +423,7 @@ func TestAServerThatStalls(t *testing.T) {
 	if _, err := logIn(t, source, "alice", "alice-password"); err != nil {
 		t.Fatal(err)
 	}
-	stalled.Process().Signal(syscall.SIGSTOP)
+	stalled.Stall(t)
 	defer stalled.Process().Signal(syscall.SIGCONT)
 	if _, err := logIn(t, source, "alice", "alice-password"); err != nil {
 		t.Errorf("with one server stalled: %v", err)
@@ -431,7 +431,7 @@ func TestAServerThatStalls(t *testing.T) {
 	if _, err := source.Lookup(t.Context(), "lab:alice"); err != nil {
 		t.Errorf("looked up with one server stalled: %v", err)
 	}
-	healthy.Process().Signal(syscall.SIGSTOP)
+	healthy.Stall(t)
 	defer healthy.Process().Signal(syscall.SIGCONT)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -521,7 +521,7 @@ func TestWhoHangsUpMakesNoServerDown(t *testing.T) {
 		t.Fatalf("%s was asked", got)
 	}
 	for _, kept := range []bool{true, false} { // a connection
-		first.Process().Signal(syscall.SIGSTOP)
+		first.Stall(t)
 		ctx, hangUp := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {

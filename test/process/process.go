@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -52,6 +53,13 @@ func Start(cmd *exec.Cmd, log string) (*Process, error) {
 
 // Signal sends a signal to the process; it may have ended already.
 func (p *Process) Signal(signal os.Signal) { _ = p.cmd.Process.Signal(signal) }
+
+// Stall stops the process (SIGSTOP), and returns when it does nothing more.
+// SIGCONT wakes it up.
+func (p *Process) Stall() error {
+	p.Signal(syscall.SIGSTOP)
+	return p.WaitFor(10*time.Second, p.stopped)
+}
 
 // ID is the process ID.
 func (p *Process) ID() int { return p.cmd.Process.Pid }

@@ -4,7 +4,12 @@
 package process
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -16,4 +21,24 @@ func dieWithParent(cmd *exec.Cmd) {
 	if cmd.SysProcAttr.Pdeathsig == 0 {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
+}
+
+// stopped returns nil if each thread of the process is stopped: they do so
+// one after the other.
+func (p *Process) stopped() error {
+	states, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.ID()))
+	if err != nil || len(states) == 0 {
+		return errors.New("the threads of the process cannot be seen")
+	}
+	for _, path := range states {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// The name of the program is in brackets and may hold anything.
+		if _, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')'):]), " "); !strings.HasPrefix(rest, "T") {
+			return errors.New("a thread is still running")
+		}
+	}
+	return nil
 }
