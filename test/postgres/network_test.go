@@ -115,12 +115,14 @@ func (w *wire) carry(client net.Conn) {
 		if breaks && !after {
 			return
 		}
+		if breaks { // before the server can answer
+			client.Close()
+		}
 		if _, err := server.Write(message); err != nil {
 			return
 		}
 		if breaks {
 			// The client hears nothing more; the server carries it out.
-			client.Close()
 			_ = server.CloseWrite()
 			_, _ = io.Copy(io.Discard, server)
 			return
