@@ -7,6 +7,13 @@
 // A [Source] answers two questions: is this the person (at a login), and what
 // is true of the person now (at every refresh). Its subpackages are the
 // sources; the provider's endpoints see this package alone.
+//
+//   - identity.go: the user, and what a source is
+//   - sources.go, member.go: all sources of an issuer as one
+//   - lookup.go: what is true now, and what counts while a source is down
+//   - names.go: the names that a user of another source has here
+//   - memory.go: what is kept of them
+//   - password.go, failure.go: what can be wrong
 package identity
 
 import (
