@@ -54,7 +54,7 @@ func (h *Handler) showAgain(w http.ResponseWriter, r *http.Request, status int, 
 		if req.Client != "" && !client.AllowsSource(m.Name) {
 			continue
 		}
-		choice := page.Choice{Name: m.Name, Title: h.title(m, r), Chosen: m.Name == source}
+		choice := page.Choice{Name: m.Name, Title: title(m), Chosen: m.Name == source}
 		if m.Passwords != nil {
 			v.Sources = append(v.Sources, choice)
 		} else {
@@ -66,7 +66,7 @@ func (h *Handler) showAgain(w http.ResponseWriter, r *http.Request, status int, 
 
 // title is what people know a source by; local accounts have words of their
 // own on the page.
-func (h *Handler) title(m identity.Member, _ *http.Request) string {
+func title(m identity.Member) string {
 	if m.Name == identity.Local {
 		return m.Title
 	}
