@@ -307,7 +307,16 @@ func download(t *testing.T, b *person.Browser, selector, name string) string {
 	}
 	file := filepath.Join(dir, name)
 	eventually(t, 30*time.Second, func() error {
-		_, err := os.Stat(file)
+		// While it comes in, Chromium has an empty file of that name there, and
+		// another one beside it.
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		beside, err := filepath.Glob(filepath.Join(dir, "*.crdownload"))
+		if err == nil && (info.Size() == 0 || len(beside) > 0) {
+			err = errors.New("the download is not complete")
+		}
 		return err
 	})
 	return file
