@@ -129,7 +129,7 @@ func run(ctx context.Context) (err error) {
 	if err := d.whoami(ctx, plane, kubeconfig); err != nil {
 		return err
 	}
-	d.goOn(ctx, plane, kubeconfig)
+	d.goOn(ctx, plane, kubeconfig, issuer)
 	return nil
 }
 
@@ -284,7 +284,7 @@ func (d *demo) whoami(ctx context.Context, plane *kubetest.ControlPlane, kubecon
 }
 
 // goOn keeps everything up while a person types kubectl in another terminal.
-func (d *demo) goOn(ctx context.Context, plane *kubetest.ControlPlane, kubeconfig string) {
+func (d *demo) goOn(ctx context.Context, plane *kubetest.ControlPlane, kubeconfig, issuer string) {
 	d.step("that was kubectl under a person's own name")
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return // nobody is there to go on
@@ -298,8 +298,12 @@ func (d *demo) goOn(ctx context.Context, plane *kubetest.ControlPlane, kubeconfi
       kubectl create configmap hello --from-literal=from=%s
       tegata user disable %s --data-dir %s
 
+  The portal, where %s sees devices, password and second factors:
+
+      %s
+
   Ctrl-C takes everything down.
-`, kubeconfig, filepath.Dir(plane.Binaries.Kubectl)+":"+d.bin, username, username, d.data())
+`, kubeconfig, filepath.Dir(plane.Binaries.Kubectl)+":"+d.bin, username, username, d.data(), username, issuer)
 	<-ctx.Done()
 	fmt.Println()
 	d.step("taking everything down")
