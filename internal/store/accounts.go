@@ -318,29 +318,23 @@ func (i *Issuer) SetDisabled(ctx context.Context, subject oidc.Subject, disabled
 // returns [local.ErrKeptOut] for a disabled user of another source.
 func (i *Issuer) DeleteAccount(ctx context.Context, subject oidc.Subject, now time.Time) error {
 	return i.db.write(ctx, func(tx *tx) error {
-		changed, err := tx.changed(`DELETE FROM users WHERE issuer = $1 AND subject = $2
-			AND (disabled = 0 OR source = '`+local.SourceName+`')`, i.id, string(subject))
-		if err == nil && changed == 0 {
-			err = i.whyKept(tx, subject)
+		var source string
+		var disabled int
+		err := tx.row(`SELECT source, disabled FROM users WHERE issuer = $1 AND subject = $2 FOR NO KEY UPDATE`,
+			i.id, string(subject)).Scan(&source, &disabled)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return identity.ErrNotFound
+		case err != nil:
+			return err
+		case disabled == 1 && source != local.SourceName:
+			return fmt.Errorf("%w: the source is %s", local.ErrKeptOut, source)
 		}
-		if err != nil {
+		if err := tx.exec(`DELETE FROM users WHERE issuer = $1 AND subject = $2`, i.id, string(subject)); err != nil {
 			return err
 		}
 		return i.endEverything(tx, subject, now)
 	})
-}
-
-// whyKept tells a user who must not be forgotten from nobody.
-func (i *Issuer) whyKept(tx *tx, subject oidc.Subject) error {
-	var source string
-	err := tx.row(`SELECT source FROM users WHERE issuer = $1 AND subject = $2`, i.id, string(subject)).Scan(&source)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return identity.ErrNotFound
-	case err != nil:
-		return err
-	}
-	return fmt.Errorf("%w: the source is %s", local.ErrKeptOut, source)
 }
 
 // EndLogins ends all sessions and grants of a user, of whatever source.
